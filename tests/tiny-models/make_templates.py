@@ -243,7 +243,7 @@ TEMPLATES["parts-macro"] = CHATML, r"""{%- macro render(content) -%}
     {%- endif -%}
 {%- endmacro -%}
 {%- macro field(name, value, last=false) -%}
-    {{- name }}={{ value }}{{ '' if last else ';' -}}
+    {{- name }}={{ value | tojson }}{{ '' if last else ';' -}}
 {%- endmacro -%}
 {%- for message in messages %}
     {{- '<|' ~ message.role ~ '|>' }}
