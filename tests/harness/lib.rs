@@ -1,1 +1,9 @@
-//! Harness.
+//! What the tests of the whole share: where things are, and real processes to talk to.
+//!
+//! # Invariants
+//! A test that lacks its data says so through [`testdata::skip`]; none passes silently.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code: a panic is a failure, stderr is read by people")]
+
+pub mod testdata;
+pub mod tree;

@@ -1,0 +1,78 @@
+//! Documents: a guarantee names a test that exists, a vector says where it comes from.
+
+use anchorhold_tests::tree::{File, files, no_findings, rust_files};
+
+/// Each line `| G<n> | ... | test names in backticks |` of THREAT_MODEL.md.
+#[test]
+fn each_guarantee_names_tests_that_exist() {
+    let all = files();
+    let threat_model = document(&all, "THREAT_MODEL.md");
+    let sources = rust_files();
+    let mut findings = Vec::new();
+    let mut guarantees = 0;
+    for line in threat_model.text.lines().filter(|line| line.starts_with("| G")) {
+        guarantees += 1;
+        let proofs = line.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap();
+        let names: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            findings.push(format!("no test: {line}"));
+        }
+        for name in names {
+            let function = format!("fn {}(", name.rsplit("::").next().unwrap());
+            if !sources.iter().any(|file| file.text.contains(&function)) {
+                findings.push(format!("no such test: {name}"));
+            }
+        }
+    }
+    assert!(guarantees >= 10, "THREAT_MODEL.md has only {guarantees} guarantees");
+    no_findings("guarantees and their tests", &findings);
+}
+
+#[test]
+fn the_readme_has_its_two_commands() {
+    let all = files();
+    let readme = document(&all, "README.md");
+    for command in ["cargo demo", "cargo test --workspace"] {
+        assert!(readme.text.contains(command), "README.md lacks `{command}`");
+    }
+}
+
+#[test]
+fn each_vector_says_where_it_comes_from() {
+    let findings: Vec<String> = files()
+        .into_iter()
+        .filter(|file| file.path.starts_with("tests/vectors/") && file.path.ends_with(".json"))
+        .filter(|file| !file.text.contains("\"provenance\""))
+        .map(|file| file.path)
+        .collect();
+    no_findings("a vector file without \"provenance\"", &findings);
+}
+
+#[test]
+fn documents_link_to_files_that_exist() {
+    let all = files();
+    let mut findings = Vec::new();
+    for file in all.iter().filter(|file| file.path.ends_with(".md")) {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in links(&file.text) {
+            let target = anchorhold_tests::tree::root().join(folder).join(link);
+            if !target.exists() {
+                findings.push(format!("{}: {link}", file.path));
+            }
+        }
+    }
+    no_findings("broken links", &findings);
+}
+
+/// Targets of `](target)` that are files, without anchors.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| {
+        let target = rest.split([')', '#', ' ']).next()?;
+        let is_file = !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
+        is_file.then_some(target)
+    })
+}
+
+fn document<'a>(files: &'a [File], path: &str) -> &'a File {
+    files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{path} is missing"))
+}
