@@ -1,1 +1,30 @@
-//! See DESIGN.
+//! Everything outside the confidential VM, by role.
+//!
+//! Why apart: the model owner, the client, the operator and the publisher do not trust one another; a role
+//! that imports another would borrow a trust it does not have. One binary, `anchorhold`, is their door.
+//!
+//! - [`owner`]: seals models, keeps their keys, releases them to appraised evidence
+//! - [`client`]: verifies an enclave, then talks to it over bound connections only
+//! - [`operator`]: launches enclaves and looks at them from outside, trusting and trusted with nothing
+//! - [`publisher`]: computes the reference values others write into policies
+//! - [`cli`]: arguments to roles; [`output`], [`error`], [`progress`]: what a person or a script sees
+//! - [`tls`], [`clock`], [`limits`], [`secret_file`]: what every role needs and no role may weaken
+//!
+//! # Invariants
+//! Roles never import one another. Standard output is data, standard error is talk. Time enters only
+//! through a [`clock::Clock`].
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod error;
+pub mod limits;
+pub mod operator;
+pub mod output;
+pub mod owner;
+pub mod progress;
+pub mod publisher;
+pub mod secret_file;
+pub mod tls;

@@ -1,3 +1,7 @@
-//! Entry.
+//! The `anchorhold` command: everything is in the library, so that tests drive what people run.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    anchorhold::cli::run(std::env::args_os())
+}

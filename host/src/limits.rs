@@ -1,0 +1,63 @@
+//! Every limit on what comes from outside, each with its reason.
+//!
+//! Why apart: a reviewer reads the limits on one page. Limits of the evidence and policy formats are in
+//! `anchorhold_attestation::limits`, those of sealed files in `anchorhold_models::limits`.
+//!
+//! # Invariants
+//! Nothing is read from a peer or a file of unknown size without one of these.
+
+use std::time::Duration;
+
+// -- the broker
+
+/// A broker configuration: a handful of lines for each of [`RESOURCES`].
+pub const BROKER_CONFIG_BYTES: u64 = 256 * 1024;
+/// Resources of one broker: each attestation is appraised under every policy.
+pub const RESOURCES: usize = 64;
+/// A policy file: digests and names; the verifier's own limit is lower or equal.
+pub const POLICY_BYTES: u64 = 256 * 1024;
+/// Sessions kept: 4096 of about 100 KiB in the worst case stay below half a gibibyte.
+pub const SESSIONS: usize = 4096;
+/// Life of a session: what the existing broker of this protocol gives (5 minutes).
+pub const SESSION_LIFE: Duration = Duration::from_secs(5 * 60);
+/// A request body: evidence with device certificates is below 200 KiB; a configuration is 64 KiB at most.
+pub const BROKER_BODY_BYTES: usize = 1024 * 1024;
+/// What a session keeps of its evidence, so that [`SESSIONS`] stays within memory.
+pub const SESSION_EVIDENCE_BYTES: usize = 256 * 1024;
+/// Connections served at once; an enclave needs one for each renewal of its lease.
+pub const BROKER_CONNECTIONS: usize = 512;
+/// From connecting to the end of the TLS handshake.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From the first byte of a request to the end of its headers (and idle time between two requests).
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// From the end of the headers to the end of the body.
+pub const BODY_TIME: Duration = Duration::from_secs(15);
+/// The whole life of a broker connection: three requests take one second.
+pub const BROKER_CONNECTION_TIME: Duration = Duration::from_secs(120);
+/// The buffer for headers and for a part of the body.
+pub const HTTP_BUFFER_BYTES: usize = 64 * 1024;
+/// How long a stopping broker waits for requests in progress.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Denials written to the release log a minute; more are counted, not written: anyone can cause them, and
+/// the log is never shortened.
+pub const DENIALS_LOGGED_PER_MINUTE: u32 = 60;
+/// A lease: a day at most, since revoking waits for its end.
+pub const LEASE_SECONDS: u64 = 24 * 60 * 60;
+
+// -- the operator
+
+/// An enclave's binary: measured by reading it.
+pub const ENCLAVE_BYTES: u64 = 1024 * 1024 * 1024;
+/// An enclave's configuration: what the enclave itself accepts.
+pub const ENCLAVE_CONFIG_BYTES: u64 = 64 * 1024;
+/// One event line of an enclave: numbers, digests and constants.
+pub const EVENT_LINE_BYTES: u64 = 16 * 1024;
+/// The answer of a health probe.
+pub const HEALTH_BODY_BYTES: usize = 4 * 1024;
+/// A health probe from connecting to the last byte.
+pub const HEALTH_TIME: Duration = Duration::from_secs(10);
+
+// -- files of the owner
+
+/// A KEK file: one line.
+pub const KEK_FILE_BYTES: u64 = 1024;

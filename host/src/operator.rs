@@ -1,0 +1,12 @@
+//! The operator's role: runs enclaves, trusted with nothing.
+//!
+//! - [`cli`]: the commands
+//! - [`launch`]: starts an enclave and fixes its configuration's digest at launch
+//! - [`status`]: looks at an enclave from outside
+//!
+//! # Invariants
+//! Nothing here verifies evidence: what an operator sees is no proof of anything.
+
+pub mod cli;
+pub mod launch;
+pub mod status;
