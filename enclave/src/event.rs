@@ -1,0 +1,137 @@
+//! The only door to output: events whose fields are numbers, digests and constants.
+//!
+//! Why apart: what a type cannot hold cannot be written out. No variant has a `String`, so no prompt, answer,
+//! key or message of a dependency passes.
+//!
+//! # Invariants
+//! One event is one line of JSON on standard output. A line that cannot be written is dropped: the reader is
+//! the untrusted host, and waiting for it would give it a lever.
+
+use std::io::Write;
+
+use anchorhold_encoding::Digest;
+use serde::Serialize;
+
+/// Everything the enclave says about itself.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The platform proves nothing; one line at each start.
+    WarningSimulated {
+        /// The same in words.
+        warning: &'static str,
+    },
+    /// The configuration is the one the platform committed to.
+    ConfigAccepted {
+        /// SHA-256 of its bytes.
+        config_sha256: Digest<32>,
+    },
+    /// Keys and the identity document are being made.
+    Attesting,
+    /// An RCAR session with the broker begins.
+    KeyRequested {
+        /// 1 for the first.
+        attempt: u32,
+    },
+    /// The broker released the key.
+    KeyReleased {
+        /// The model it is for.
+        manifest_sha256: Digest<32>,
+        /// Lifetime of the lease.
+        lease_seconds: u64,
+        /// Tokens of the lease; 0: no budget.
+        lease_tokens: u64,
+    },
+    /// Decryption begins.
+    Unsealing {
+        /// Plaintext to come.
+        bytes: u64,
+    },
+    /// The model is loaded.
+    Ready {
+        /// Since the start of the process.
+        milliseconds: u64,
+    },
+    /// Clients can connect.
+    Listening {
+        /// TCP port.
+        port: u16,
+    },
+    /// The scraper can connect.
+    MetricsListening {
+        /// TCP port.
+        port: u16,
+    },
+    /// No new work is taken.
+    Draining {
+        /// `signal`, `lease_ended`, `model_failed`, `listener_failed`.
+        cause: &'static str,
+    },
+    /// Nothing is in flight any more and the model is gone.
+    Drained,
+    /// The broker renewed the lease.
+    LeaseRenewed {
+        /// Lifetime of the new lease.
+        lease_seconds: u64,
+    },
+    /// An attempt to renew the lease failed; it is tried again until the lease ends.
+    LeaseNotRenewed {
+        /// A constant of [`crate::rcar`].
+        code: &'static str,
+    },
+    /// The lease ended and was not renewed.
+    LeaseEnded,
+    /// The broker refused.
+    Denied {
+        /// A constant of [`crate::rcar`].
+        code: &'static str,
+    },
+    /// The thread that owns the model panicked; its message is not looked at.
+    ModelThreadFailed,
+    /// Some thread panicked; its message is not looked at.
+    Panicked,
+    /// The enclave cannot go on.
+    Error {
+        /// Which transition failed.
+        stage: &'static str,
+        /// A constant, for scripts.
+        code: &'static str,
+        /// What the operator can do.
+        hint: &'static str,
+        /// Line of the configuration; 0: none.
+        line: u32,
+        /// Key of the configuration; empty: none.
+        key: &'static str,
+    },
+}
+
+/// Writes one event.
+#[allow(clippy::disallowed_methods)] // this is the door
+pub fn emit(event: Event) {
+    let Ok(mut line) = serde_json::to_vec(&event) else {
+        return;
+    };
+    line.push(b'\n');
+    let mut output = std::io::stdout().lock();
+    // A reader that went away is no reason to stop serving.
+    let _ = output.write_all(&line).and_then(|()| output.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let text = |event| serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            text(Event::Listening { port: 8443 }),
+            r#"{"event":"listening","port":8443}"#
+        );
+        assert_eq!(text(Event::Drained), r#"{"event":"drained"}"#);
+        assert_eq!(
+            text(Event::KeyRequested { attempt: 2 }),
+            r#"{"event":"key_requested","attempt":2}"#
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! How much of anything from outside is taken.
+//!
+//! Why apart: a reader can judge exhaustion in one place, and no limit hides in a call.
+//!
+//! # Invariants
+//! Every configurable limit has a strict default and a hard maximum that no configuration can pass.
+
+use std::time::Duration;
+
+/// Bytes of the descriptor the enclave is started with: the launch record and the configuration. A
+/// configuration with hundreds of API keys is below 64 KiB.
+pub const LAUNCH_BYTES: usize = 64 * 1024;
+
+/// Characters of a display name (a model's, an API key's): they go into documents that every client reads.
+pub const NAME_CHARS: usize = 128;
+
+/// Characters of a path or an address in the configuration; PATH_MAX of Linux is 4096.
+pub const PATH_CHARS: usize = 4096;
+
+/// API keys in one configuration. Each request compares all of them, so that time does not tell which matched.
+pub const API_KEYS: usize = 256;
+
+/// Requests a minute that a configuration may grant to callers without a key.
+pub const ANONYMOUS_PER_MINUTE_MAX: u32 = 60_000;
+
+/// Requests a minute for callers without a key, when the configuration names neither keys nor a quota.
+pub const ANONYMOUS_PER_MINUTE: u32 = 60;
+
+/// Nonces under one report (DESIGN, evidence binding).
+pub const BATCH_NONCES: usize = 4096;
+
+/// How long the first nonce of a batch waits for others. A security processor signs a few reports a second;
+/// 20 ms is far below what a client notices and lets a burst share one report.
+pub const BATCH_WINDOW: Duration = Duration::from_millis(20);
+
+/// How long a client waits for evidence before the enclave says it has none. Clouds throttle reports to
+/// about one in two seconds.
+pub const EVIDENCE_WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes of one answer of the broker: a token, a wrapped key and their signatures are a few KiB.
+pub const BROKER_BODY_BYTES: usize = 256 * 1024;
+
+/// Bytes of the header block of one answer of the broker; the signed release travels in a header.
+pub const BROKER_HEADER_BYTES: usize = 64 * 1024;
+
+/// RCAR sessions tried before boot gives up (`RCAR_MAX_ATTEMPT` of the Confidential Containers client).
+pub const BROKER_ATTEMPTS: u32 = 5;
+
+/// The most attempts a configuration may ask for.
+pub const BROKER_ATTEMPTS_MAX: u32 = 20;
+
+/// Pause between two attempts (as the Confidential Containers client).
+pub const BROKER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Time for one request to the broker, connection and handshake included.
+pub const BROKER_SECONDS: u64 = 10;
+
+/// The longest time a configuration may ask for.
+pub const BROKER_SECONDS_MAX: u64 = 120;
+
+/// Bytes of one HTTP request's head: a bearer key, a nonce and a client library's own headers.
+pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
+
+/// Headers of one request.
+pub const REQUEST_HEADERS: usize = 64;
+
+/// Pause after the operating system refused a connection for want of descriptors: accepting again at once
+/// would spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections to the metrics listener at one time: one scraper, and a second while it is replaced.
+pub const METRICS_CONNECTIONS: usize = 8;
+
+/// The longest lease that is kept to. A broker that grants more is understood as granting this: 366 days.
+pub const LEASE_SECONDS_MAX: u64 = 366 * 24 * 3600;
+
+/// Shortest pause between two attempts to renew a lease, so that a failing broker is not flooded.
+pub const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// One configurable number: its key, default and bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// The key in `[limits]`.
+    pub key: &'static str,
+    /// When the configuration says nothing.
+    pub default: u64,
+    /// The least a configuration may ask for.
+    pub least: u64,
+    /// The most a configuration may ask for.
+    pub most: u64,
+}
+
+/// Requests that wait for the model. More wait longer than clients do.
+pub const QUEUE: Bound = bound("queue", 64, 1, 4096);
+/// Tokens of one answer.
+pub const MAX_TOKENS: Bound = bound("max_tokens", 1024, 1, 131_072);
+/// Bytes of one request's body. A prompt of 1 MB is taken and refused by the model's context, in words.
+pub const REQUEST_BYTES: Bound = bound("request_bytes", 2 << 20, 1024, 16 << 20);
+/// Seconds from a request's head to the end of its answer.
+pub const REQUEST_SECONDS: Bound = bound("request_seconds", 300, 1, 3600);
+/// Seconds for the TLS handshake, and again for each request's head.
+pub const HEADER_SECONDS: Bound = bound("header_seconds", 10, 1, 60);
+/// Seconds a connection may rest between two requests.
+pub const IDLE_SECONDS: Bound = bound("idle_seconds", 300, 1, 3600);
+/// Connections at one time. A thousand idle ones leave room for two hundred that work.
+pub const CONNECTIONS: Bound = bound("connections", 1200, 1, 20_000);
+/// Seconds that requests in flight get after the signal to stop.
+pub const DRAIN_SECONDS: Bound = bound("drain_seconds", 30, 0, 600);
+
+/// Every bound of `[limits]`, for the parser and for documentation.
+pub const BOUNDS: [Bound; 8] = [
+    QUEUE,
+    MAX_TOKENS,
+    REQUEST_BYTES,
+    REQUEST_SECONDS,
+    HEADER_SECONDS,
+    IDLE_SECONDS,
+    CONNECTIONS,
+    DRAIN_SECONDS,
+];
+
+const fn bound(key: &'static str, default: u64, least: u64, most: u64) -> Bound {
+    Bound {
+        key,
+        default,
+        least,
+        most,
+    }
+}
+
+/// The limits in force: what the configuration says, within the bounds above.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests that wait for the model.
+    pub queue: usize,
+    /// Tokens of one answer.
+    pub max_tokens: usize,
+    /// Bytes of one request's body.
+    pub request_bytes: usize,
+    /// From a request's head to the end of its answer.
+    pub request_time: Duration,
+    /// For the TLS handshake, and again for each request's head.
+    pub header_time: Duration,
+    /// Rest between two requests of one connection.
+    pub idle_time: Duration,
+    /// Connections at one time.
+    pub connections: usize,
+    /// For requests in flight after the signal to stop.
+    pub drain_time: Duration,
+}
