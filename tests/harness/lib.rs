@@ -5,5 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code: a panic is a failure, stderr is read by people")]
 
+pub mod relay;
 pub mod testdata;
 pub mod tree;
