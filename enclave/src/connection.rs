@@ -116,3 +116,63 @@ impl Connection {
         Ok(identity.sign_channel(&channel_message(&exported, &nonce, &identity.digest())))
     }
 }
+
+#[cfg(test)]
+impl Connection {
+    /// For unit tests: a connection that a client has bound with `nonce`.
+    pub(crate) fn bound_for_tests(nonce: Nonce) -> Self {
+        let connection = Self::new(Box::new(tests::FixedExporter));
+        connection.bound.set(Bound { nonce }).expect("it is new");
+        connection
+    }
+
+    /// For unit tests: a connection that no client has bound.
+    pub(crate) fn unbound_for_tests() -> Self {
+        Self::new(Box::new(tests::FixedExporter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) struct FixedExporter;
+
+    impl Exporter for FixedExporter {
+        fn export(&self, label: &[u8], context: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+            let digest = anchorhold_encoding::sha256(&[label, context]);
+            Some(Zeroizing::new(*digest.as_bytes()))
+        }
+    }
+
+    struct NoExporter;
+
+    impl Exporter for NoExporter {
+        fn export(&self, _: &[u8], _: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_connection_is_bound_once_and_to_one_nonce() {
+        let identity = Identity::for_tests();
+        let connection = Connection::unbound_for_tests();
+        assert!(connection.bound().is_none());
+        let (one, two) = (Nonce::from_random([1; 32]), Nonce::from_random([2; 32]));
+        let first = connection.bind(one, &identity).unwrap();
+        assert_eq!(connection.bind(one, &identity).unwrap(), first);
+        assert_eq!(connection.bind(two, &identity), Err(BindError::AlreadyBound));
+        assert_eq!(connection.bound().unwrap().nonce(), one);
+    }
+
+    #[test]
+    fn without_an_exporter_nothing_is_bound() {
+        let connection = Connection::new(Box::new(NoExporter));
+        let nonce = Nonce::from_random([1; 32]);
+        assert_eq!(
+            connection.bind(nonce, &Identity::for_tests()),
+            Err(BindError::NoExporter)
+        );
+        assert!(connection.bound().is_none());
+    }
+}

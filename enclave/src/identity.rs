@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anchorhold_attestation::evidence::Evidence;
 use anchorhold_attestation::identity::{
-    ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening,
+    ConfigBoundBy, IdentityDocument, IdentityVersion, ModelName, ReceivedIdentity, Weakening,
 };
 use anchorhold_encoding::{Digest, Preimage};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -59,7 +59,7 @@ impl Identity {
         let mut boot_id = [0; 16];
         SystemRandom::new().fill(&mut boot_id).map_err(|_| NoKeys)?;
         let document = IdentityDocument {
-            version: anchorhold_attestation::identity::VERSION.to_owned(),
+            version: IdentityVersion::V1,
             platform: config.platform,
             tls_spki_sha256: tls.spki_sha256(),
             channel_key: public(&channel_key)?,

@@ -1,0 +1,136 @@
+//! The one configuration file: everything the enclave may believe, and every limit.
+//!
+//! Why apart: the file is evidence. Its digest is fixed at launch in a field the platform signs, so what is
+//! written here is what the broker and every client have judged.
+//!
+//! # Invariants
+//! No key is optional unless its default is the strictest. Unknown keys are refused. No error repeats a value
+//! of the file. A [`Config`] is only made by [`Config::parse`].
+
+mod error;
+mod raw;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anchorhold_attestation::{Class, KeyId, Platform, ResourcePath, Timestamp};
+use anchorhold_encoding::Digest;
+
+pub use error::ConfigError;
+
+use crate::clock::HostTime;
+use crate::limits::Limits;
+
+/// What the enclave was told, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// When this configuration ends; relying parties judge it by their own clocks.
+    pub not_after: Timestamp,
+    /// The platform it is meant for.
+    pub platform: Platform,
+    /// Consent to durations from the host's clock.
+    pub host_time: HostTime,
+    /// Who releases the key.
+    pub broker: BrokerConfig,
+    /// What is served.
+    pub model: ModelConfig,
+    /// Where clients connect.
+    pub listen: ListenConfig,
+    /// The limits in force.
+    pub limits: Limits,
+    /// Who may ask.
+    pub access: Access,
+}
+
+/// The broker, pinned: neither its TLS key nor its signing key is learnt from the network.
+#[derive(Debug)]
+pub struct BrokerConfig {
+    /// Where it is.
+    pub url: BrokerUrl,
+    /// SHA-256 of its TLS key's SubjectPublicKeyInfo.
+    pub tls_spki_sha256: Digest<32>,
+    /// Ed25519 public key that signs releases.
+    pub release_key: Digest<32>,
+    /// Which key to ask for.
+    pub resource: ResourcePath,
+    /// RCAR sessions to try.
+    pub attempts: u32,
+    /// For one request.
+    pub timeout: Duration,
+}
+
+/// An `https` URL with nothing but a host, a port and perhaps a path prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// DNS name or address, without brackets.
+    pub host: String,
+    /// 443 unless given.
+    pub port: u16,
+    /// Starts with `/` or is empty; does not end with `/`.
+    pub prefix: String,
+}
+
+/// The model: where its sealed bytes lie, and what they must be.
+#[derive(Debug)]
+pub struct ModelConfig {
+    /// For display; also the `model` of requests.
+    pub name: String,
+    /// The key it is sealed with.
+    pub key_id: KeyId,
+    /// Class of key, header and platform.
+    pub class: Class,
+    /// Untrusted sealed bytes.
+    pub path: PathBuf,
+    /// What the model *is*.
+    pub manifest_sha256: Digest<32>,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct ListenConfig {
+    /// TLS.
+    pub api: SocketAddr,
+    /// Plain HTTP, coarse counters only; `None`: no listener.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Who may ask.
+#[derive(Debug)]
+pub enum Access {
+    /// Whoever holds one of these keys.
+    Keys(Vec<ApiKey>),
+    /// Anyone, under a quota for all together.
+    Anonymous(Quota),
+}
+
+/// A salted hash of an API key.
+#[derive(Debug)]
+pub struct ApiKey {
+    /// For the operator's orientation; never compared.
+    pub name: String,
+    /// 32 random bytes.
+    pub salt: Digest<32>,
+    /// `SHA-256(LP("anchorhold api key v1") || LP(salt) || LP(key))`.
+    pub sha256: Digest<32>,
+}
+
+/// A rate for callers without a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// For all of them together.
+    pub requests_per_minute: u32,
+}
+
+impl Config {
+    /// Parses the file's bytes. The caller has compared their digest with the platform's field before.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the first problem, by line and key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        raw::parse(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;
