@@ -76,3 +76,28 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 fn document<'a>(files: &'a [File], path: &str) -> &'a File {
     files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{path} is missing"))
 }
+
+/// The lock names each file; where the data is at hand, it is that file to the byte.
+#[test]
+fn test_data_is_what_the_lock_says() {
+    let Some(folder) = anchorhold_tests::testdata::folder() else {
+        return anchorhold_tests::testdata::skip("test_data_is_what_the_lock_says", "no ../shared and no ANCHORHOLD_TESTDATA");
+    };
+    let all = files();
+    let lock: toml::Table = document(&all, "tests/testdata.lock").text.parse().expect("the lock is TOML");
+    let mut findings = Vec::new();
+    let mut compared = 0;
+    for file in lock["file"].as_array().unwrap() {
+        for key in ["path", "sha256", "repository", "commit", "source"] {
+            assert!(file[key].as_str().is_some_and(|text| !text.is_empty()), "{key} is missing: {file}");
+        }
+        let path = folder.join(file["path"].as_str().unwrap());
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        compared += 1;
+        if anchorhold_encoding::sha256(&[&bytes]).to_string() != file["sha256"].as_str().unwrap() {
+            findings.push(format!("{} is another file than the lock says", file["path"]));
+        }
+    }
+    assert!(compared > 0, "none of the files in the lock is in {}", folder.display());
+    no_findings("test data and its lock", &findings);
+}
