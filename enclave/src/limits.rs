@@ -77,6 +77,46 @@ pub const LEASE_SECONDS_MAX: u64 = 366 * 24 * 3600;
 /// Shortest pause between two attempts to renew a lease, so that a failing broker is not flooded.
 pub const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Answers that are computed in turns. Each holds a key-value cache; more would only make each of them slower.
+pub const RUNNING: usize = 8;
+
+/// Time for a request's body to arrive, from its head on. 2 MiB in this time is 70 KiB a second.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Texts that end an answer (OpenAI takes 4).
+pub const STOP_TEXTS: usize = 4;
+
+/// Bytes of one such text: each byte of the answer may be held back for it.
+pub const STOP_BYTES: usize = 256;
+
+/// Messages of one chat.
+pub const MESSAGES: usize = 4096;
+
+/// Parts of one message's content.
+pub const CONTENT_PARTS: usize = 256;
+
+/// Texts of one request for embeddings (OpenAI takes 2048).
+pub const EMBEDDING_INPUTS: usize = 2048;
+
+/// Alternatives told for each token of a chat (OpenAI takes 20).
+pub const TOP_LOGPROBS: usize = 20;
+
+/// Alternatives told for each token of a completion (OpenAI takes 5).
+pub const COMPLETION_LOGPROBS: usize = 5;
+
+/// Tokens of a completion that names no limit, as OpenAI's reference has it.
+pub const COMPLETION_TOKENS: usize = 16;
+
+/// Events of a stream that wait for the network before the stream waits for it.
+pub const STREAM_EVENTS: usize = 16;
+
+/// How often counters are released. Between two releases the listener repeats the last one, so that a scraper
+/// cannot watch a single request.
+pub const METRICS_PERIOD: Duration = Duration::from_secs(60);
+
+/// Counters are rounded up to a multiple of this.
+pub const METRICS_STEP: u64 = 16;
+
 /// One configurable number: its key, default and bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -38,13 +37,7 @@ pub async fn require_bound(mut request: Request, next: Next) -> Response {
         }
         None if OPEN_PATHS.contains(&request.uri().path()) => {}
         None => {
-            return ApiError::new(
-                StatusCode::FORBIDDEN,
-                "invalid_request_error",
-                "channel_not_bound",
-                "bind this connection first: GET /.well-known/anchorhold/channel?nonce=",
-            )
-            .into_response();
+            return ApiError::ChannelNotBound.into_response();
         }
     }
     next.run(request).await

@@ -19,6 +19,12 @@ use serde::Serialize;
 pub enum ApiError {
     /// The connection has not been bound to evidence.
     ChannelNotBound,
+    /// A nonce is not 64 lower-case hexadecimal digits.
+    InvalidNonce,
+    /// The connection is bound under another nonce.
+    AlreadyBound,
+    /// The platform gave no evidence in time.
+    NoEvidence,
     /// API keys are configured and none was sent.
     MissingKey,
     /// The API key is none of the configured ones.
@@ -122,6 +128,9 @@ impl ApiError {
         use Kind::{Authentication, InvalidRequest, Permission, RateLimit, Server};
         match self {
             Self::ChannelNotBound => (StatusCode::FORBIDDEN, Permission, "channel_not_bound"),
+            Self::InvalidNonce => (StatusCode::BAD_REQUEST, InvalidRequest, "invalid_nonce"),
+            Self::AlreadyBound => (StatusCode::CONFLICT, InvalidRequest, "channel_already_bound"),
+            Self::NoEvidence => (StatusCode::SERVICE_UNAVAILABLE, Server, "no_evidence"),
             Self::MissingKey => (StatusCode::UNAUTHORIZED, Authentication, "missing_api_key"),
             Self::WrongKey => (StatusCode::UNAUTHORIZED, Authentication, "invalid_api_key"),
             Self::QuotaSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "rate_limit_exceeded"),
@@ -171,6 +180,7 @@ impl ApiError {
             | Self::AboveLimit { field, .. } => Some(field),
             Self::NotAnObject(field) => field,
             Self::ModelNotFound => Some("model"),
+            Self::InvalidNonce => Some("nonce"),
             Self::TemplateRefused | Self::NoChatTemplate => Some("messages"),
             _ => None,
         }
@@ -213,6 +223,11 @@ impl fmt::Display for ApiError {
                 "this connection is not bound to evidence: verify the enclave and bind the channel first \
                  (`anchorhold client proxy` does both)",
             ),
+            Self::InvalidNonce => f.write_str("`nonce` must be 64 lower-case hexadecimal digits"),
+            Self::AlreadyBound => {
+                f.write_str("this connection is bound under another nonce: open a new one and bind that")
+            }
+            Self::NoEvidence => f.write_str("the platform gave no evidence in time: try again"),
             Self::MissingKey => f.write_str("an API key is needed: send `Authorization: Bearer KEY`"),
             Self::WrongKey => f.write_str("the API key is not one of this enclave's"),
             Self::QuotaSpent { .. } => {
@@ -272,7 +287,7 @@ impl IntoResponse for ApiError {
             Self::QuotaSpent { retry_after } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
             }
-            Self::QueueFull => {
+            Self::QueueFull | Self::NoEvidence => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // OpenAI's packages would ask again, and pay the whole time again for the same outcome.

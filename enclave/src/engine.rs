@@ -1,0 +1,220 @@
+//! The one owner of the model: a thread, a bounded queue in front of it, and a handle for the API.
+//!
+//! Why apart: the weights are used by exactly one thread, which alone decides whose turn it is, sees who has
+//! left, spends from the lease before it computes, and drops the weights when it ends.
+//!
+//! - [`backend`]: what is asked of a model, so that tests can bring another
+//! - `bridge`: the answer to that by `anchorhold_models`
+//! - [`job`]: a request and the way back to whoever asked
+//! - `queue`: the bounded queue
+//! - `turns`: the loop of the thread
+//!
+//! # Invariants
+//! A full queue refuses at once. A caller that left is noticed before the next token. Nothing is computed
+//! without [`crate::lease::Spent`]. Whatever ends the thread, the model is dropped with it.
+
+pub mod backend;
+mod bridge;
+pub mod job;
+mod queue;
+#[cfg(test)]
+pub(crate) mod tests;
+mod turns;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::engine::backend::{Abilities, Backend, Prompt, Sampling};
+use crate::engine::job::{Answering, Embedding, Job, Refusal};
+use crate::engine::queue::Queue;
+use crate::event::{Event, emit};
+use crate::lease::Lease;
+use crate::lifecycle::{Cause, Lifecycle};
+use crate::metrics::Metrics;
+
+/// The way to the model. Clones lead to the same one.
+#[derive(Clone)]
+pub struct EngineHandle {
+    queue: Arc<Queue<Job>>,
+    abilities: Abilities,
+    metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for EngineHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineHandle").field("abilities", &self.abilities).finish_non_exhaustive()
+    }
+}
+
+/// The running engine.
+#[derive(Debug)]
+pub struct Engine {
+    handle: EngineHandle,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Engine {
+    /// A way to the model, for the API.
+    #[must_use]
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Ends the thread within one step; whoever waits is told that the enclave is shutting down.
+    pub fn stop(&self) {
+        self.handle.queue.abort();
+    }
+
+    /// Waits until the thread has ended and the model is gone.
+    pub async fn stopped(self) {
+        // The sender is dropped by the thread's end, whatever ended it: an error is the same answer.
+        let _ = self.gone.await;
+    }
+}
+
+/// What the engine works under.
+#[derive(Debug)]
+pub struct Settings {
+    /// Requests that may wait.
+    pub queue: usize,
+    /// What is spent from before anything is computed.
+    pub lease: Arc<Lease>,
+    /// Says when to stop, and is told when the model fails.
+    pub lifecycle: Lifecycle,
+    /// Told what was done.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The system gave no thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoThread;
+
+impl fmt::Display for NoThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the thread of the model could not be started")
+    }
+}
+
+impl std::error::Error for NoThread {}
+
+impl NoThread {
+    /// What the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        "raise the limit of processes (RLIMIT_NPROC, or the cgroup's pids.max)"
+    }
+}
+
+/// Starts the thread that owns `backend`. It ends, and drops the model, when the lifecycle drains: after the
+/// work at hand when the cause is a signal, within one step when the weights may no longer be used. Must be
+/// called within a tokio runtime, which watches the lifecycle for it.
+///
+/// # Errors
+/// [`NoThread`].
+pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThread> {
+    let Settings {
+        queue,
+        lease,
+        lifecycle,
+        metrics,
+    } = settings;
+    let queue = Arc::new(Queue::new(queue));
+    let handle = EngineHandle {
+        queue: Arc::clone(&queue),
+        abilities: backend.abilities(),
+        metrics: Arc::clone(&metrics),
+    };
+    let (done, gone) = oneshot::channel();
+    let thread = Thread {
+        queue: Arc::clone(&queue),
+        lease,
+        lifecycle: lifecycle.clone(),
+        metrics,
+    };
+    std::thread::Builder::new()
+        .name("model".to_owned())
+        .spawn(move || {
+            thread.run(backend);
+            // Nobody may wait for the end any more.
+            let _ = done.send(());
+        })
+        .map_err(|_| NoThread)?;
+    tokio::spawn(async move {
+        match lifecycle.draining().await {
+            Cause::Signal | Cause::ListenerFailed => queue.close(),
+            Cause::LeaseEnded | Cause::ModelFailed => queue.abort(),
+        }
+    });
+    Ok(Engine { handle, gone })
+}
+
+/// What the model's thread holds besides the model.
+struct Thread {
+    queue: Arc<Queue<Job>>,
+    lease: Arc<Lease>,
+    lifecycle: Lifecycle,
+    metrics: Arc<Metrics>,
+}
+
+impl Thread {
+    /// After a panic the model may be in any state: nothing is done with it but dropping it.
+    fn run<B: Backend>(self, backend: B) {
+        let turns = || turns::run(&backend, &self.queue, &self.lease, &self.metrics);
+        if catch_unwind(AssertUnwindSafe(turns)).is_err() {
+            emit(Event::ModelThreadFailed);
+            self.lifecycle.drain(Cause::ModelFailed);
+        }
+        self.queue.abort();
+        // A panic in a destructor must not hide the end from those who wait for it.
+        drop(catch_unwind(AssertUnwindSafe(move || drop(backend))));
+    }
+}
+
+impl EngineHandle {
+    /// What the model can do.
+    #[must_use]
+    pub fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    /// Queues a text to generate. Dropping the [`Answering`] cancels it, queued or running.
+    ///
+    /// # Errors
+    /// [`Refusal`], at once.
+    pub fn generate(&self, prompt: Prompt, sampling: Sampling) -> Result<Answering, Refusal> {
+        let Abilities::Decode { chat, .. } = self.abilities else {
+            return Err(Refusal::WrongModelKind);
+        };
+        if !chat && matches!(prompt, Prompt::Chat(_)) {
+            return Err(Refusal::NoChatTemplate);
+        }
+        let (job, answering) = job::generate(prompt, sampling);
+        self.push(job)?;
+        Ok(answering)
+    }
+
+    /// Queues texts to embed. Dropping the [`Embedding`] cancels it.
+    ///
+    /// # Errors
+    /// [`Refusal`], at once.
+    pub fn embed(&self, texts: Vec<Zeroizing<String>>) -> Result<Embedding, Refusal> {
+        if !matches!(self.abilities, Abilities::Embed { .. }) {
+            return Err(Refusal::WrongModelKind);
+        }
+        let (job, embedding) = job::embed(texts);
+        self.push(job)?;
+        Ok(embedding)
+    }
+
+    fn push(&self, job: Job) -> Result<(), Refusal> {
+        self.queue.push(job, Job::is_abandoned).inspect_err(|refusal| {
+            if *refusal == Refusal::QueueFull {
+                self.metrics.queue_full();
+            }
+        })
+    }
+}

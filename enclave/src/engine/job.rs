@@ -1,0 +1,145 @@
+//! A request on its way to the model, and the way back.
+//!
+//! Why apart: the caller's half is the only thing that keeps a request alive. Dropping it is the cancellation.
+//!
+//! # Invariants
+//! The way back never makes the model's thread wait: it holds a whole answer, whose length the token limit
+//! bounds. A way back that ends before the answer does means the engine is gone.
+
+use std::fmt;
+
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::engine::backend::{Delta, FinishReason, Prompt, Sampling, Usage, Vector};
+
+/// Why the engine does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many requests wait as may.
+    QueueFull,
+    /// The model is of the other kind.
+    WrongModelKind,
+    /// The model has no chat template.
+    NoChatTemplate,
+    /// The chat template refuses these messages.
+    TemplateRefused,
+    /// The prompt leaves no room for an answer.
+    ContextExceeded {
+        /// Tokens the model holds.
+        limit: usize,
+    },
+    /// A value of the sampling parameters is not taken by the model's library.
+    Sampling {
+        /// The parameter.
+        field: &'static str,
+    },
+    /// The engine takes no more work, or the lease ended.
+    ShuttingDown,
+    /// The model failed.
+    Failed,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueueFull => f.write_str("too many requests are waiting"),
+            Self::WrongModelKind => f.write_str("the model does not do this"),
+            Self::NoChatTemplate => f.write_str("the model has no chat template"),
+            Self::TemplateRefused => f.write_str("the chat template refuses these messages"),
+            Self::ContextExceeded { limit } => write!(f, "more than {limit} tokens"),
+            Self::Sampling { field } => write!(f, "`{field}` is not taken"),
+            Self::ShuttingDown => f.write_str("the engine is shutting down"),
+            Self::Failed => f.write_str("the model failed"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What comes back while a text is generated.
+pub enum Reply {
+    /// The prompt was accepted and has this many tokens.
+    Started {
+        /// Of the prompt.
+        prompt_tokens: u64,
+    },
+    /// A piece of the answer.
+    Piece(Delta),
+    /// The answer is complete.
+    Finished(FinishReason, Usage),
+    /// There will be no more of it.
+    Refused(Refusal),
+}
+
+/// The caller's half of a text being generated. Dropping it frees the model for others within one token.
+pub struct Answering(mpsc::Receiver<Reply>);
+
+impl Answering {
+    /// The next reply; [`Refusal::Failed`] when the engine is gone.
+    pub async fn next(&mut self) -> Reply {
+        self.0.recv().await.unwrap_or(Reply::Refused(Refusal::Failed))
+    }
+}
+
+/// The caller's half of an embedding.
+pub struct Embedding(mpsc::Receiver<Result<Vector, Refusal>>);
+
+impl Embedding {
+    /// The next vector, in the order of the texts.
+    ///
+    /// # Errors
+    /// [`Refusal`]; there are no more vectors then.
+    pub async fn next(&mut self) -> Result<Vector, Refusal> {
+        self.0.recv().await.unwrap_or(Err(Refusal::Failed))
+    }
+}
+
+/// The engine's half.
+pub(super) enum Job {
+    Generate {
+        prompt: Prompt,
+        sampling: Sampling,
+        reply: mpsc::Sender<Reply>,
+    },
+    Embed {
+        texts: Vec<Zeroizing<String>>,
+        reply: mpsc::Sender<Result<Vector, Refusal>>,
+    },
+}
+
+impl Job {
+    /// Nobody waits for it any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Generate { reply, .. } => reply.is_closed(),
+            Self::Embed { reply, .. } => reply.is_closed(),
+        }
+    }
+
+    /// Tells whoever waits that there will be no answer.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        // A caller that left needs no answer.
+        match self {
+            Self::Generate { reply, .. } => drop(reply.try_send(Reply::Refused(refusal))),
+            Self::Embed { reply, .. } => drop(reply.try_send(Err(refusal))),
+        }
+    }
+}
+
+/// Room for a whole answer: one piece a token, the start, the text held back, and the end. tokio allocates
+/// the room as it is used.
+pub(super) fn generate(prompt: Prompt, sampling: Sampling) -> (Job, Answering) {
+    let (reply, receiver) = mpsc::channel(sampling.max_tokens.saturating_add(4));
+    let job = Job::Generate {
+        prompt,
+        sampling,
+        reply,
+    };
+    (job, Answering(receiver))
+}
+
+pub(super) fn embed(texts: Vec<Zeroizing<String>>) -> (Job, Embedding) {
+    let (reply, receiver) = mpsc::channel(texts.len().saturating_add(1));
+    (Job::Embed { texts, reply }, Embedding(receiver))
+}
