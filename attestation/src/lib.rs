@@ -1,1 +1,80 @@
-//! See DESIGN.
+//! The Verifier of RFC 9334 as a library: pure functions from evidence to a decision.
+//!
+//! Why apart: a verifier that cannot reach out cannot be tricked by what it reaches. It runs in the client,
+//! in the broker and, for the formats both sides share, in the enclave.
+//!
+//! The way through, one type a step:
+//! bytes -> [`Evidence`] -[`verify()`]-> [`Verified`]`<`[`Claims`]`>` -[`Policy::appraise`]-> [`Appraised`]
+//! -> [`ReleaseGrant`] (owner) or [`PinnedIdentity`] -> [`ChannelProof`] (client).
+//!
+//! - [`limits`]: bounds on everything that comes from outside, with reasons
+//! - [`time`]: timestamps, which are arguments
+//! - [`parse`]: why bytes from outside are not a document
+//! - [`evidence`], [`document`]: what an Attester hands over
+//! - [`identity`]: the identity document the evidence commits to
+//! - [`binding`]: nonces, report data, and what a Relying Party expects there
+//! - [`rcar`]: the report data of RCAR, with its padding rule
+//! - [`simulated`]: the platform without hardware
+//! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
+//! - [`policy`], [`reference`], [`appraise`], [`denial`]: policy only
+//! - [`channel`]: a connection bound to an identity
+//! - [`release`]: a broker's signed answer
+//! - [`receipt`]: an enclave's signed statement about one answer
+//!
+//! # Invariants
+//! No I/O, no clock, no randomness, no panic on any input. Only `verify.rs` makes a [`Verified`], only
+//! `appraise.rs` an [`Appraised`], only `binding.rs` and `rcar.rs` a [`ReportData`] to sign.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions
+    )
+)]
+
+pub mod appraise;
+mod base64_text;
+pub mod binding;
+pub mod channel;
+pub mod claims;
+pub mod denial;
+pub mod document;
+pub mod endorsements;
+pub mod evidence;
+pub mod identity;
+pub mod limits;
+pub mod parse;
+pub mod policy;
+pub mod rcar;
+pub mod receipt;
+pub mod reference;
+pub mod release;
+mod signature;
+pub mod simulated;
+pub mod time;
+pub mod verify;
+
+pub use appraise::{Appraised, ReleaseGrant};
+pub use binding::{
+    Binding, BrokerUse, Challenge, ClientUse, DevicesDigest, InclusionProof, Nonce, NonceBatch, ReportData,
+};
+pub use channel::{ChannelError, ChannelProof, LeafMatched, PinnedIdentity};
+pub use claims::{Claims, Class, Platform, Product, TrustClass};
+pub use denial::{Check, Denial, Reason, RuleId, Verdict};
+pub use document::{AttestationDocument, Lease};
+pub use endorsements::Endorsements;
+pub use evidence::{DeviceEvidence, Evidence};
+pub use identity::{ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening};
+pub use parse::ParseError;
+pub use policy::{Policy, PolicyError};
+pub use rcar::HashAlgorithm;
+pub use receipt::{Receipt, ReceiptError, SignedReceipt, VerifiedReceipt};
+pub use release::{
+    KeyId, LeaseTerms, ReleaseError, ReleaseHeader, ReleaseStatement, ResourcePath, VerifiedRelease,
+};
+pub use time::Timestamp;
+pub use verify::{Verified, VerifyError, verify};

@@ -1,0 +1,82 @@
+//! Bounds on everything that comes from outside, each with its reason.
+//!
+//! Why apart: one place to see how much memory and work a stranger can ask for.
+//!
+//! # Invariants
+//! Sizes are bytes unless the name says otherwise, and are checked before anything is parsed.
+
+/// A hardware report: the largest known are TDX quotes, below 8 KiB; newer ones may be a few times larger.
+pub const REPORT: usize = 64 * 1024;
+
+/// Devices beside the CPU: eight GPUs and four switches fit in one machine of today.
+pub const DEVICES: usize = 16;
+
+/// Certificates in a device's chain: NVIDIA's have five.
+pub const DEVICE_CERTIFICATES: usize = 8;
+
+/// One certificate in DER: vendors' are below 4 KiB.
+pub const CERTIFICATE: usize = 8 * 1024;
+
+/// Characters in the name of a kind of device: a vendor's short name.
+pub const DEVICE_KIND: usize = 32;
+
+/// Evidence as JSON: a report, and devices with their chains, in base64.
+pub const EVIDENCE: usize = 4 * 1024 * 1024;
+
+/// Endorsements stapled to an answer: certificates and revocation lists for each attester.
+pub const ENDORSEMENTS: usize = 64;
+
+/// The whole answer to a client's nonce: evidence, and endorsements of a few hundred KiB.
+pub const ATTESTATION_DOCUMENT: usize = 8 * 1024 * 1024;
+
+/// An identity document: about 1 KiB, and one digest a device.
+pub const IDENTITY: usize = 16 * 1024;
+
+/// Bytes in a model's display name: as long as a hub's longest `owner/name`, about.
+pub const MODEL_NAME: usize = 128;
+
+/// Nonces in one batch: what one security processor must serve within a batching window. The client
+/// refuses larger trees, so that a path is at most twelve digests.
+pub const NONCE_BATCH: usize = 4096;
+
+/// Digests in an inclusion path: the base-two logarithm of [`NONCE_BATCH`].
+pub const INCLUSION_PATH: usize = 12;
+
+/// RCAR's `additional_evidence` text: an identity document in base64 inside JSON.
+pub const ADDITIONAL_EVIDENCE: usize = 64 * 1024;
+
+/// RCAR's nonce as text: 32 bytes in base64 are 44 characters, the longest that is ever accepted.
+pub const RCAR_NONCE: usize = 44;
+
+/// The configuration file, RCAR's init-data: a page or two of text.
+pub const INIT_DATA: usize = 256 * 1024;
+
+/// A policy file: a few hundred reference values.
+pub const POLICY: usize = 1024 * 1024;
+
+/// Entries in any list of a policy: more is a database, not a policy.
+pub const POLICY_ENTRIES: usize = 4096;
+
+/// Characters in the display name of a reference value.
+pub const REFERENCE_NAME: usize = 128;
+
+/// Seconds a policy may let evidence live: one day. Longer would outlive any reaction to a breach.
+pub const MAX_AGE_SECONDS: u64 = 24 * 60 * 60;
+
+/// A signed receipt as text in a header or an SSE comment: about 2 KiB, below any server's header limit.
+pub const RECEIPT: usize = 8 * 1024;
+
+/// The release header as text: digests of the manifests a key opens, below any server's header limit.
+pub const RELEASE_HEADER: usize = 12 * 1024;
+
+/// Manifests one key opens: models sealed under one key; 64 digests fit in a header.
+pub const RELEASE_MANIFESTS: usize = 64;
+
+/// A released key as a JWE: a 32-byte key and its wrapping are below 2 KiB.
+pub const JWE: usize = 64 * 1024;
+
+/// Characters in a key id: a name, in a path and in a header.
+pub const KEY_ID: usize = 64;
+
+/// Characters in one segment of a resource path.
+pub const RESOURCE_SEGMENT: usize = 128;

@@ -1,0 +1,242 @@
+//! What a Relying Party demands, from a TOML file: docs/policy.md.
+//!
+//! Why apart: the person who writes it must be able to read it, and so must whoever audits the parser.
+//!
+//! # Invariants
+//! An unset key means the strictest; what has no strict default must be given; an unknown key is an error;
+//! "do not check" cannot be written. A weaker setting bears the word `dangerously`. A policy is named by
+//! the SHA-256 of its file.
+
+use std::fmt;
+
+use anchorhold_encoding::{Digest, sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::claims::Product;
+use crate::identity::Weakening;
+use crate::limits;
+use crate::reference::ReferenceValue;
+
+/// Seconds for which a nonce is fresh when the policy does not say.
+pub const DEFAULT_MAX_AGE_SECONDS: u64 = 600;
+
+/// Which chips may give evidence. There is no default: someone must have thought of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chips {
+    /// These and no others, by their makers' numbers.
+    Named(Vec<Digest<32>>),
+    /// Any of these lines.
+    AnyOf(Vec<Product>),
+}
+
+/// A policy, complete and within limits.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) id: Digest<32>,
+    pub(crate) manifests: Vec<Digest<32>>,
+    pub(crate) configs: Vec<Digest<32>>,
+    pub(crate) reference_values: Vec<ReferenceValue>,
+    pub(crate) chips: Chips,
+    pub(crate) max_age_seconds: u64,
+    pub(crate) accept_simulated: bool,
+    pub(crate) accept_debug: bool,
+    pub(crate) accept_weakened: Vec<Weakening>,
+}
+
+/// A policy file cannot be used. Its author is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyError {
+    /// Larger than [`limits::POLICY`] bytes.
+    TooLarge,
+    /// Not UTF-8.
+    NotText,
+    /// Not TOML.
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A key that does not exist, a value of another type, or a digest that is not one.
+    KeyOrValue {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A key without a default is not there.
+    Missing(&'static str),
+    /// A list without an entry: nothing could satisfy it.
+    Empty(&'static str),
+    /// A list longer than [`limits::POLICY_ENTRIES`], or a name longer than [`limits::REFERENCE_NAME`].
+    TooLong(&'static str),
+    /// A number outside its range.
+    Range(&'static str),
+    /// Not exactly one of `chips` and `any_chip_of`.
+    OneOfChips,
+}
+
+impl PolicyError {
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::TooLarge | Self::TooLong(_) => "a policy has a few entries; is this the right file?",
+            Self::NotText | Self::Syntax { .. } => "a policy is a TOML file; see docs/policy.md",
+            Self::KeyOrValue { .. } => {
+                "docs/policy.md lists every key and its type; digests are lower-case hexadecimal"
+            }
+            Self::Missing(_) | Self::Empty(_) => {
+                "this has no default, since any default would accept what you did not choose"
+            }
+            Self::Range(_) => "docs/policy.md gives the range",
+            Self::OneOfChips => "name chips = [...] by number, or any_chip_of = [...] by product",
+        }
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => write!(f, "the policy is larger than {} bytes", limits::POLICY),
+            Self::NotText => f.write_str("the policy is not UTF-8"),
+            Self::Syntax { line } => write!(f, "line {line} of the policy is not TOML"),
+            Self::KeyOrValue { line } => {
+                write!(
+                    f,
+                    "line {line} of the policy: an unknown key or a value it cannot have"
+                )
+            }
+            Self::Missing(key) => write!(f, "the policy does not set {key}"),
+            Self::Empty(key) => write!(f, "{key} in the policy is empty"),
+            Self::TooLong(key) => write!(f, "{key} in the policy is too long"),
+            Self::Range(key) => write!(f, "{key} in the policy is out of range"),
+            Self::OneOfChips => f.write_str("the policy must set exactly one of chips and any_chip_of"),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: Option<u64>,
+    manifest_sha256: Option<OneOrMore>,
+    config_sha256: Option<OneOrMore>,
+    reference_values: Option<Vec<ReferenceValue>>,
+    chips: Option<Vec<Digest<32>>>,
+    any_chip_of: Option<Vec<Product>>,
+    max_age_seconds: Option<u64>,
+    #[serde(default)]
+    dangerously_accept_simulated: bool,
+    #[serde(default)]
+    dangerously_accept_debug: bool,
+    #[serde(default)]
+    dangerously_accept_weakened: Vec<Weakening>,
+}
+
+/// A digest or a list of them: one model is the usual case.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(Digest<32>),
+    More(Vec<Digest<32>>),
+}
+
+impl OneOrMore {
+    fn into_vec(self) -> Vec<Digest<32>> {
+        match self {
+            Self::One(digest) => vec![digest],
+            Self::More(digests) => digests,
+        }
+    }
+}
+
+fn entries<T>(key: &'static str, list: Option<Vec<T>>) -> Result<Vec<T>, PolicyError> {
+    let list = list.ok_or(PolicyError::Missing(key))?;
+    if list.is_empty() {
+        return Err(PolicyError::Empty(key));
+    }
+    if list.len() > limits::POLICY_ENTRIES {
+        return Err(PolicyError::TooLong(key));
+    }
+    Ok(list)
+}
+
+/// The line, from 1, on which the error was seen.
+fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let end = error.span().map_or(0, |span| span.start);
+    let before = text.get(..end).unwrap_or(text);
+    before.split('\n').count()
+}
+
+impl Policy {
+    /// Parses a policy file.
+    ///
+    /// # Errors
+    /// [`PolicyError`], with the line where the text is wrong, never with the text.
+    pub fn from_toml(bytes: &[u8]) -> Result<Self, PolicyError> {
+        if bytes.len() > limits::POLICY {
+            return Err(PolicyError::TooLarge);
+        }
+        let text = str::from_utf8(bytes).map_err(|_| PolicyError::NotText)?;
+        toml::from_str::<toml::Table>(text).map_err(|error| PolicyError::Syntax {
+            line: line_of(text, &error),
+        })?;
+        let file: File = toml::from_str(text).map_err(|error| PolicyError::KeyOrValue {
+            line: line_of(text, &error),
+        })?;
+        match file.version {
+            Some(1) => {}
+            Some(_) => return Err(PolicyError::Range("version")),
+            None => return Err(PolicyError::Missing("version")),
+        }
+        let manifests = file.manifest_sha256.map(OneOrMore::into_vec);
+        let configs = file.config_sha256.map(OneOrMore::into_vec);
+        let reference_values = entries("reference_values", file.reference_values)?;
+        if reference_values
+            .iter()
+            .any(|value| value.name.len() > limits::REFERENCE_NAME)
+        {
+            return Err(PolicyError::TooLong("name"));
+        }
+        let chips = match (file.chips, file.any_chip_of) {
+            (Some(named), None) => Chips::Named(entries("chips", Some(named))?),
+            (None, Some(products)) => Chips::AnyOf(entries("any_chip_of", Some(products))?),
+            _ => return Err(PolicyError::OneOfChips),
+        };
+        let max_age_seconds = file.max_age_seconds.unwrap_or(DEFAULT_MAX_AGE_SECONDS);
+        if max_age_seconds == 0 || max_age_seconds > limits::MAX_AGE_SECONDS {
+            return Err(PolicyError::Range("max_age_seconds"));
+        }
+        Ok(Self {
+            id: sha256(&[bytes]),
+            manifests: entries("manifest_sha256", manifests)?,
+            configs: entries("config_sha256", configs)?,
+            reference_values,
+            chips,
+            max_age_seconds,
+            accept_simulated: file.dangerously_accept_simulated,
+            accept_debug: file.dangerously_accept_debug,
+            accept_weakened: file.dangerously_accept_weakened,
+        })
+    }
+
+    /// SHA-256 of the file: which policy decided.
+    #[must_use]
+    pub const fn id(&self) -> &Digest<32> {
+        &self.id
+    }
+
+    /// Seconds after which evidence must be fetched anew.
+    #[must_use]
+    pub const fn max_age_seconds(&self) -> u64 {
+        self.max_age_seconds
+    }
+
+    /// True when simulated evidence is accepted: worth a warning to a person.
+    #[must_use]
+    pub const fn accepts_simulated(&self) -> bool {
+        self.accept_simulated
+    }
+}
+
+#[cfg(test)]
+mod tests;
