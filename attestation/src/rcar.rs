@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::base64_text::Base64;
 use crate::binding::ReportData;
-use crate::identity::IdentityDocument;
+use crate::identity::ReceivedIdentity;
 
 /// The hash of a session, as RCAR's `selected-hash-algorithm` names it. Weaker ones are not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -79,10 +79,10 @@ struct OurPart {
 
 /// The `additional_evidence` text that carries an identity document to an Anchorhold broker.
 #[must_use]
-pub fn additional_evidence(identity: &IdentityDocument) -> String {
+pub fn additional_evidence(identity: &ReceivedIdentity) -> String {
     let bytes = canonical::to_vec(&AdditionalEvidence {
         anchorhold: OurPart {
-            identity: Base64(identity.encode()),
+            identity: Base64(identity.bytes().to_vec()),
         },
     });
     String::from_utf8(bytes).expect("JSON is UTF-8")
