@@ -1,1 +1,45 @@
-//! See DESIGN.
+//! A sealed file becomes a model that answers.
+//!
+//! Why apart: a model does not know why it was unsealed. Whoever decided that (the broker's grant, the
+//! enclave's boot order) hands over a key and the digest it was told to expect, and learns nothing more.
+//!
+//! The sealed format, always here:
+//! - [`limits`]: how much of anything from outside is taken
+//! - [`key`]: the weight key and the two doors through which it passes
+//! - [`wrap`]: a key under a key, for the enclave ([`wrap::jwe`]) and for the store ([`wrap::kek`])
+//! - [`name`]: names of keys and models, and the class that a key is made for
+//! - [`manifest`]: which files make up a model; its digest is what evidence calls *the model*
+//! - [`sealed`]: the file format, [`sealed::seal_dir`] into it and [`sealed::SealedModel::unseal`] out of it
+//! - [`unsealed`]: plaintext that was checked to the last byte
+//! - [`progress`]: how far long work has come
+//!
+//! The engine, under the feature `inference`:
+//!
+//! # Invariants
+//! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
+//! or `Serialize` and are wiped when dropped.
+
+#![forbid(unsafe_code)]
+
+mod aead;
+pub mod key;
+pub mod limits;
+pub mod manifest;
+pub mod name;
+pub mod progress;
+pub mod sealed;
+mod secret;
+pub mod unsealed;
+pub mod wrap;
+
+pub use key::ModelKey;
+pub use manifest::{Manifest, ManifestError, ManifestFile};
+pub use name::{Class, KeyId, ModelName};
+pub use progress::Progress;
+pub use sealed::{
+    Expected, Header, SealError, SealOptions, SealedModel, SealedSummary, UnsealError, seal_dir,
+};
+pub use unsealed::{Plaintext, UnsealedModel};
+pub use wrap::{Jwe, Kek, TeeKeyPair, TeePublicKey, WrapError};
+
+// The engine: modules of the feature `inference` follow.

@@ -1,0 +1,54 @@
+//! Limits of the engine on what comes from a model's files and from a request.
+//!
+//! Why apart: the sealed format is used without the engine.
+//!
+//! # Invariants
+//! Nothing is allocated from a number in a file before it was compared with one of these, and weights only
+//! after the file was seen to hold that many.
+
+/// Largest JSON file besides the tokenizer and the shard index: published ones stay below 100 KiB.
+pub(crate) const CONFIG_BYTES: usize = 1 << 20;
+/// Largest `tokenizer.json`: the largest published vocabularies (262,144 pieces with merges) take 35 MB.
+pub(crate) const TOKENIZER_BYTES: usize = 128 << 20;
+/// Largest `model.safetensors.index.json`: about 100 bytes a tensor.
+pub(crate) const INDEX_BYTES: usize = 16 << 20;
+/// Largest header of a safetensors file: about 150 bytes a tensor.
+pub(crate) const WEIGHTS_HEADER_BYTES: u64 = 16 << 20;
+/// Most tensors in all files of a model: 512 layers of 16, and room.
+pub(crate) const TENSORS: usize = 16_384;
+/// Most layers: Llama 3.1 405B has 126.
+pub(crate) const LAYERS: usize = 512;
+/// Widest hidden state: Llama 3.1 405B has 16,384.
+pub(crate) const WIDTH: usize = 65_536;
+/// Widest feed-forward part: Llama 3.1 405B has 53,248.
+pub(crate) const FEED_FORWARD: usize = 1 << 19;
+/// Most attention heads: Llama 3.1 405B has 128.
+pub(crate) const HEADS: usize = 1_024;
+/// Widest head: 256 is the widest published.
+pub(crate) const HEAD_WIDTH: usize = 1_024;
+/// Largest vocabulary: 262,144 is the largest published.
+pub(crate) const VOCABULARY: usize = 1 << 20;
+/// Longest context: ten million positions is the longest announced.
+pub(crate) const CONTEXT: usize = 1 << 24;
+
+/// Largest chat template: published ones stay below 40 KiB.
+pub(crate) const TEMPLATE_BYTES: usize = 256 << 10;
+/// Instructions that a template may run: a long conversation of 10,000 messages stays below a tenth.
+pub(crate) const TEMPLATE_FUEL: u64 = 20_000_000;
+/// Most bytes that a template may render: no context holds more text than this.
+pub(crate) const RENDERED_BYTES: usize = 64 << 20;
+/// Most messages of a conversation.
+pub(crate) const MESSAGES: usize = 10_000;
+/// Most bytes of text that are turned into tokens at once.
+pub(crate) const TEXT_BYTES: usize = 16 << 20;
+
+/// Most stop strings of a request: the OpenAI interface allows 4, others up to 16.
+pub(crate) const STOP_STRINGS: usize = 16;
+/// Longest stop string in bytes: so much text at most is held back.
+pub(crate) const STOP_STRING_BYTES: usize = 256;
+/// Most alternatives reported beside each token: the OpenAI interface allows 20.
+pub(crate) const TOP_LOGPROBS: usize = 20;
+/// Tokens of a prompt computed between two chances to cancel.
+pub(crate) const PREFILL_SLICE: usize = 128;
+/// Most texts of one embedding call: the OpenAI interface allows 2,048.
+pub(crate) const EMBEDDING_TEXTS: usize = 2_048;

@@ -1,0 +1,106 @@
+//! A model in clear: every byte of it was authenticated, and is the pinned one.
+//!
+//! Why apart: possession of this value is the proof that unsealing succeeded as a whole.
+//!
+//! # Invariants
+//! Only `sealed::unseal` makes one, after its last check. No `Clone`, `Debug` or `Serialize`; every file is
+//! wiped when dropped.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use zeroize::ZeroizeOnDrop;
+
+use anchorhold_encoding::Digest;
+
+use crate::manifest::Manifest;
+use crate::secret::wipe;
+
+/// Bytes in clear. Read them through `Deref`; they are wiped when dropped.
+pub struct Plaintext {
+    bytes: Vec<u8>,
+    /// Where plaintext may lie: the rest was never touched, and wiping it would only make the system find
+    /// memory for it.
+    written: usize,
+}
+
+impl Plaintext {
+    /// Zeros to be written over. The system gives zero pages lazily, so this costs nothing by itself.
+    pub(crate) fn zeroed(length: usize) -> Self {
+        Self {
+            bytes: vec![0; length],
+            written: 0,
+        }
+    }
+
+    /// The bytes from `from` up to `to`, to be written.
+    pub(crate) fn part_mut(&mut self, from: usize, to: usize) -> &mut [u8] {
+        self.written = self.written.max(to);
+        &mut self.bytes[from..to]
+    }
+}
+
+impl Deref for Plaintext {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes[..self.written]);
+    }
+}
+
+impl ZeroizeOnDrop for Plaintext {}
+
+/// The files of one model, by name.
+pub struct UnsealedModel {
+    manifest: Manifest,
+    manifest_sha256: Digest<32>,
+    files: BTreeMap<String, Plaintext>,
+}
+
+impl UnsealedModel {
+    /// For `sealed::unseal` alone.
+    pub(crate) fn new(manifest: Manifest, manifest_sha256: Digest<32>, files: Vec<Plaintext>) -> Self {
+        let names = manifest.files().iter().map(|file| file.name.clone());
+        let files = names.zip(files).collect();
+        Self {
+            manifest,
+            manifest_sha256,
+            files,
+        }
+    }
+
+    /// A file's bytes. `None` when the model has no such file, or it was taken.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(|plaintext| &**plaintext)
+    }
+
+    /// Moves a file out, so that it can be wiped as soon as it has been loaded.
+    #[must_use]
+    pub fn take(&mut self, name: &str) -> Option<Plaintext> {
+        self.files.remove(name)
+    }
+
+    /// Names of the files not yet taken, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// What was unsealed.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The pinned digest that the manifest was found to have.
+    #[must_use]
+    pub fn manifest_sha256(&self) -> Digest<32> {
+        self.manifest_sha256
+    }
+}
