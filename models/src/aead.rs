@@ -113,4 +113,4 @@ pub(crate) fn unwrap_key(under: &Secret, wrapped: &[u8; WRAPPED]) -> Result<Secr
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -222,13 +222,10 @@ impl Batch {
             .collect()
     }
 
+    /// The plaintext has at least a manifest, so no chunk is empty.
     fn seal(&self, layout: Layout, key: &ChunkKey, first: u64, sizes: &[usize], sealed: &mut Vec<u8>) {
         let bytes: usize = sizes.iter().sum();
         sealed.resize(bytes + sizes.len() * (SEALED_CHUNK - CHUNK), 0);
-        // An empty plaintext is one empty chunk, which `par_chunks` would not show.
-        if bytes == 0 && !sizes.is_empty() {
-            return key.seal(layout.nonce(first), &[], sealed);
-        }
         let plaintexts = self.plaintext[..bytes].par_chunks(CHUNK);
         let chunks = sealed.par_chunks_mut(SEALED_CHUNK).zip(plaintexts).enumerate();
         chunks.for_each(|(offset, (sealed, plaintext))| {
