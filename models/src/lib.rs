@@ -14,6 +14,13 @@
 //! - [`progress`]: how far long work has come
 //!
 //! The engine, under the feature `inference`:
+//! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
+//! - [`decoder`]: the Llama, Mistral and Qwen families; prompts; `chat`: conversations
+//! - [`generation`]: one answer, step by step
+//! - [`sampler`]: from logits to the next token
+//! - [`embedder`]: the BERT family
+//! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
+//! - `matrix`: the one operation that costs
 //!
 //! # Invariants
 //! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
@@ -43,3 +50,44 @@ pub use unsealed::{Plaintext, UnsealedModel};
 pub use wrap::{Jwe, Kek, TeeKeyPair, TeePublicKey, WrapError};
 
 // The engine: modules of the feature `inference` follow.
+#[cfg(feature = "inference")]
+pub mod chat;
+#[cfg(feature = "inference")]
+mod config;
+#[cfg(feature = "inference")]
+pub mod decoder;
+#[cfg(feature = "inference")]
+pub mod embedder;
+#[cfg(feature = "inference")]
+pub mod generation;
+#[cfg(feature = "inference")]
+mod matrix;
+#[cfg(feature = "inference")]
+pub mod model;
+#[cfg(feature = "inference")]
+pub mod sampler;
+#[cfg(feature = "inference")]
+mod template;
+#[cfg(feature = "inference")]
+mod tokenizer;
+#[cfg(feature = "inference")]
+mod weights;
+
+#[cfg(feature = "inference")]
+pub use chat::{ChatError, ChatMessage, Role};
+#[cfg(feature = "inference")]
+pub use decoder::{Decoder, Prompt, PromptError};
+#[cfg(feature = "inference")]
+pub use embedder::{EmbedError, Embedder, Embedding, Truncation};
+#[cfg(feature = "inference")]
+pub use generation::token::{TokenInfo, TokenLogprob};
+#[cfg(feature = "inference")]
+pub use generation::{Delta, Finish, FinishReason, GenerateError, Generation, Step, Usage};
+#[cfg(feature = "inference")]
+pub use model::Model;
+#[cfg(feature = "inference")]
+pub use model::error::LoadError;
+#[cfg(feature = "inference")]
+pub use model::info::ModelInfo;
+#[cfg(feature = "inference")]
+pub use sampler::params::{Sampling, SamplingError, SamplingParams};

@@ -5,6 +5,9 @@
 //! # Invariants
 //! Every length read from a file is compared with one of these before anything is allocated by it.
 
+#[cfg(feature = "inference")]
+pub(crate) mod inference;
+
 /// Plaintext bytes in a chunk and in a leaf of a file's tree. Fixed in version 1 of the format: large
 /// enough that key set-up and tags cost nothing, small enough that a few per core are not felt.
 pub const CHUNK: usize = 1 << 20;

@@ -51,7 +51,12 @@ impl Matrix {
         }
         let weight = Tensor::from_vec(std::mem::take(&mut *values), (outputs, inputs), &Device::Cpu)
             .map_err(|_| LoadError::Compute)?;
-        Ok(Self { weight, bias: bias.then_some(biases), outputs, inputs })
+        Ok(Self {
+            weight,
+            bias: bias.then_some(biases),
+            outputs,
+            inputs,
+        })
     }
 
     pub(crate) fn outputs(&self) -> usize {
@@ -67,7 +72,9 @@ impl Matrix {
         with_values(&product.0, |values| result.extend_from_slice(values))?;
         if let Some(bias) = &self.bias {
             for row in result.chunks_exact_mut(self.outputs) {
-                row.iter_mut().zip(bias.iter()).for_each(|(value, bias)| *value += bias);
+                row.iter_mut()
+                    .zip(bias.iter())
+                    .for_each(|(value, bias)| *value += bias);
             }
         }
         Ok(result)

@@ -48,10 +48,17 @@ struct Entry {
 impl<'p> Weights<'p> {
     /// Reads the headers of `model.safetensors`, or of all the files that the index names.
     pub(crate) fn open(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Self, LoadError> {
-        let mut weights = Self { shards: Vec::new(), tensors: BTreeMap::new(), progress, parameters: 0 };
+        let mut weights = Self {
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            progress,
+            parameters: 0,
+        };
         let mut total = 0;
         for name in shard_names(files)? {
-            let bytes = files.take(&name).ok_or(LoadError::MissingFile("file that its index names"))?;
+            let bytes = files
+                .take(&name)
+                .ok_or(LoadError::MissingFile("file that its index names"))?;
             total += bytes.len() as u64;
             weights.add(&name, bytes)?;
         }
@@ -60,9 +67,15 @@ impl<'p> Weights<'p> {
     }
 
     fn add(&mut self, file: &str, bytes: Plaintext) -> Result<(), LoadError> {
-        let refuse = |problem| LoadError::File { file: ShownName::new(file), problem };
+        let refuse = |problem| LoadError::File {
+            file: ShownName::new(file),
+            problem,
+        };
         let unsound = || refuse(FileProblem::NotSafetensors);
-        let length = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length)).ok_or_else(unsound)?;
+        let length = bytes
+            .first_chunk::<8>()
+            .map(|length| u64::from_le_bytes(*length))
+            .ok_or_else(unsound)?;
         if length > limits::WEIGHTS_HEADER_BYTES {
             return Err(refuse(FileProblem::TooLarge(limits::WEIGHTS_HEADER_BYTES)));
         }
@@ -77,19 +90,25 @@ impl<'p> Weights<'p> {
         let remaining = tensors.len();
         for (name, info) in tensors {
             let (from, to) = info.data_offsets;
-            let entry = Entry { shard, kind: info.dtype, shape: info.shape.clone(), place: start + from..start + to };
+            let entry = Entry {
+                shard,
+                kind: info.dtype,
+                shape: info.shape.clone(),
+                place: start + from..start + to,
+            };
             let shown = ShownName::new(&name);
             if self.tensors.insert(name, entry).is_some() {
-                return Err(LoadError::Tensor { name: shown, problem: TensorProblem::Twice });
+                return Err(LoadError::Tensor {
+                    name: shown,
+                    problem: TensorProblem::Twice,
+                });
             }
         }
-        self.shards.push(Shard { bytes: Some(bytes), remaining });
+        self.shards.push(Shard {
+            bytes: Some(bytes),
+            remaining,
+        });
         Ok(())
-    }
-
-    /// Whether a tensor of this name is there and not yet taken.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
     }
 
     /// Takes a tensor of exactly this shape.
@@ -106,14 +125,27 @@ impl<'p> Weights<'p> {
         shape: &[usize],
         into: &mut Zeroizing<Vec<f32>>,
     ) -> Result<(), LoadError> {
-        let refuse = |problem| LoadError::Tensor { name: ShownName::new(name), problem };
-        let entry = self.tensors.remove(name).ok_or_else(|| refuse(TensorProblem::Missing))?;
+        let refuse = |problem| LoadError::Tensor {
+            name: ShownName::new(name),
+            problem,
+        };
+        let entry = self
+            .tensors
+            .remove(name)
+            .ok_or_else(|| refuse(TensorProblem::Missing))?;
         if entry.shape != shape {
-            let problem = TensorProblem::Shape { expected: shape.to_vec(), found: entry.shape };
+            let problem = TensorProblem::Shape {
+                expected: shape.to_vec(),
+                found: entry.shape,
+            };
             return Err(refuse(problem));
         }
         let shard = self.shards.get_mut(entry.shard).ok_or(LoadError::Compute)?;
-        let bytes = shard.bytes.as_ref().and_then(|bytes| bytes.get(entry.place)).ok_or(LoadError::Compute)?;
+        let bytes = shard
+            .bytes
+            .as_ref()
+            .and_then(|bytes| bytes.get(entry.place))
+            .ok_or(LoadError::Compute)?;
         let before = into.len();
         match entry.kind {
             Dtype::F32 => read(bytes, into, f32::from_le_bytes),
@@ -145,7 +177,10 @@ impl<'p> Weights<'p> {
         match self.tensors.keys().next() {
             Some(name) => {
                 let problem = TensorProblem::Unexpected;
-                Err(LoadError::Tensor { name: ShownName::new(name), problem })
+                Err(LoadError::Tensor {
+                    name: ShownName::new(name),
+                    problem,
+                })
             }
             None => Ok(self.parameters),
         }
@@ -184,21 +219,34 @@ fn shard_names(files: &mut ModelFiles) -> Result<Vec<String>, LoadError> {
     }
     let Some(index) = files.take(INDEX) else {
         return Err(match files.names().find(|name| name.ends_with(".gguf")) {
-            Some(gguf) => LoadError::File { file: ShownName::new(gguf), problem: FileProblem::Gguf },
+            Some(gguf) => LoadError::File {
+                file: ShownName::new(gguf),
+                problem: FileProblem::Gguf,
+            },
             None => LoadError::MissingFile(SINGLE),
         });
     };
     let index = parse_object(INDEX, &index, limits::INDEX_BYTES)?;
-    let refuse = || LoadError::File { file: ShownName::new(INDEX), problem: FileProblem::NotJson };
-    let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(refuse)?;
-    let mut names =
-        map.values().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>().ok_or_else(refuse)?;
+    let refuse = || LoadError::File {
+        file: ShownName::new(INDEX),
+        problem: FileProblem::NotJson,
+    };
+    let map = index
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(refuse)?;
+    let mut names = map
+        .values()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(refuse)?;
     names.sort();
     names.dedup();
     match names.iter().find(|name| !files.contains(name)) {
-        Some(missing) => {
-            Err(LoadError::File { file: ShownName::new(missing), problem: FileProblem::NotSafetensors })
-        }
+        Some(missing) => Err(LoadError::File {
+            file: ShownName::new(missing),
+            problem: FileProblem::NotSafetensors,
+        }),
         None => Ok(names),
     }
 }

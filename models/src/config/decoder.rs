@@ -139,13 +139,29 @@ impl Biases {
         let attention = config.flag("attention_bias")?.unwrap_or(false);
         let mlp = config.flag("mlp_bias")?.unwrap_or(false);
         match family {
-            Family::Llama => Ok(Self { qkv: attention, output: attention, mlp }),
+            Family::Llama => Ok(Self {
+                qkv: attention,
+                output: attention,
+                mlp,
+            }),
             _ if mlp => Err(config.unsupported("mlp_bias", "true")),
             Family::Mistral if attention => Err(config.unsupported("attention_bias", "true")),
-            Family::Mistral => Ok(Self { qkv: false, output: false, mlp: false }),
+            Family::Mistral => Ok(Self {
+                qkv: false,
+                output: false,
+                mlp: false,
+            }),
             // The class has them always, whatever is written.
-            Family::Qwen2 => Ok(Self { qkv: true, output: false, mlp: false }),
-            Family::Qwen3 => Ok(Self { qkv: attention, output: attention, mlp: false }),
+            Family::Qwen2 => Ok(Self {
+                qkv: true,
+                output: false,
+                mlp: false,
+            }),
+            Family::Qwen3 => Ok(Self {
+                qkv: attention,
+                output: attention,
+                mlp: false,
+            }),
         }
     }
 }
@@ -165,7 +181,9 @@ fn windows(family: Family, config: &Keys<'_>, layers: usize) -> Result<Vec<Optio
         }
         Family::Qwen2 | Family::Qwen3 => {
             // The classes' default is 28.
-            let first = config.count("max_window_layers", 0..=limits::LAYERS)?.unwrap_or(28);
+            let first = config
+                .count("max_window_layers", 0..=limits::LAYERS)?
+                .unwrap_or(28);
             (0..layers).map(|layer| slides(layer, first)).collect()
         }
     };

@@ -98,7 +98,10 @@ impl EmbedderConfig {
     /// Applies `modules.json`. Returns whether a pooling module is listed and where its settings are.
     pub(crate) fn apply_modules(&mut self, bytes: &[u8]) -> Result<Option<String>, LoadError> {
         const FILE: &str = "modules.json";
-        let refuse = |problem| LoadError::File { file: ShownName::new(FILE), problem };
+        let refuse = |problem| LoadError::File {
+            file: ShownName::new(FILE),
+            problem,
+        };
         if bytes.len() > limits::CONFIG_BYTES {
             return Err(refuse(FileProblem::TooLarge(limits::CONFIG_BYTES as u64)));
         }
@@ -108,8 +111,9 @@ impl EmbedderConfig {
         self.normalise = false;
         for (position, module) in modules.iter().enumerate() {
             let module = Keys::new(FILE, module);
-            let kind =
-                module.text("type")?.ok_or_else(|| module.problem("type", SettingProblem::Missing))?;
+            let kind = module
+                .text("type")?
+                .ok_or_else(|| module.problem("type", SettingProblem::Missing))?;
             // The package has moved its classes between modules; their names stayed.
             match (position, kind.rsplit('.').next().unwrap_or(kind)) {
                 (0, "Transformer") => {

@@ -21,7 +21,10 @@ pub(crate) struct Keys<'a> {
 
 /// Parses a JSON object of at most `limit` bytes.
 pub(crate) fn parse_object(file: &str, bytes: &[u8], limit: usize) -> Result<Map<String, Value>, LoadError> {
-    let refuse = |problem| LoadError::File { file: ShownName::new(file), problem };
+    let refuse = |problem| LoadError::File {
+        file: ShownName::new(file),
+        problem,
+    };
     if bytes.len() > limit {
         return Err(refuse(FileProblem::TooLarge(limit as u64)));
     }
@@ -39,11 +42,19 @@ impl<'a> Keys<'a> {
     }
 
     pub(crate) fn problem(&self, key: &'static str, problem: SettingProblem) -> LoadError {
-        LoadError::Setting { file: self.file, key, problem }
+        LoadError::Setting {
+            file: self.file,
+            key,
+            problem,
+        }
     }
 
     pub(crate) fn unsupported(&self, key: &'static str, value: &str) -> LoadError {
-        LoadError::Unsupported { file: self.file, key, value: ShownName::new(value) }
+        LoadError::Unsupported {
+            file: self.file,
+            key,
+            value: ShownName::new(value),
+        }
     }
 
     fn typed<T>(
@@ -53,7 +64,9 @@ impl<'a> Keys<'a> {
     ) -> Result<Option<T>, LoadError> {
         match self.value(key) {
             None => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| self.problem(key, SettingProblem::Type)),
+            Some(value) => read(value)
+                .map(Some)
+                .ok_or_else(|| self.problem(key, SettingProblem::Type)),
         }
     }
 
@@ -74,7 +87,8 @@ impl<'a> Keys<'a> {
 
     /// A whole number from 1 to `most` that must be there.
     pub(crate) fn need_count(&self, key: &'static str, most: usize) -> Result<usize, LoadError> {
-        self.count(key, 1..=most)?.ok_or_else(|| self.problem(key, SettingProblem::Missing))
+        self.count(key, 1..=most)?
+            .ok_or_else(|| self.problem(key, SettingProblem::Missing))
     }
 
     /// A number within `bounds`, whole or not.
@@ -95,7 +109,8 @@ impl<'a> Keys<'a> {
         key: &'static str,
         bounds: RangeInclusive<f64>,
     ) -> Result<f64, LoadError> {
-        self.number(key, bounds)?.ok_or_else(|| self.problem(key, SettingProblem::Missing))
+        self.number(key, bounds)?
+            .ok_or_else(|| self.problem(key, SettingProblem::Missing))
     }
 
     pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, LoadError> {
@@ -108,7 +123,9 @@ impl<'a> Keys<'a> {
 
     pub(crate) fn object(&self, key: &'static str) -> Result<Option<Keys<'a>>, LoadError> {
         let file = self.file;
-        Ok(self.typed(key, Value::as_object)?.map(|members| Keys { file, members }))
+        Ok(self
+            .typed(key, Value::as_object)?
+            .map(|members| Keys { file, members }))
     }
 
     pub(crate) fn list(&self, key: &'static str) -> Result<Option<&'a [Value]>, LoadError> {

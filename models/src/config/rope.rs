@@ -44,7 +44,10 @@ impl RopeConfig {
                 None => config.number("rope_theta", bounds)?.unwrap_or(10_000.0),
             };
             refuse_partial(&parameters)?;
-            return Ok(Self { theta, scaling: scaling(&parameters, "rope_parameters")? });
+            return Ok(Self {
+                theta,
+                scaling: scaling(&parameters, "rope_parameters")?,
+            });
         }
         let theta = config.number("rope_theta", bounds)?.unwrap_or(10_000.0);
         let scaling = match config.object("rope_scaling")? {
@@ -66,9 +69,9 @@ pub(super) fn refuse_partial(settings: &Keys<'_>) -> Result<(), LoadError> {
 fn scaling(settings: &Keys<'_>, key: &'static str) -> Result<RopeScaling, LoadError> {
     let kind = match settings.text("rope_type")? {
         Some(kind) => kind,
-        None => {
-            settings.text("type")?.ok_or_else(|| settings.problem("rope_type", SettingProblem::Missing))?
-        }
+        None => settings
+            .text("type")?
+            .ok_or_else(|| settings.problem("rope_type", SettingProblem::Missing))?,
     };
     let factor = || settings.need_number("factor", 1.0..=1e6);
     match kind {

@@ -57,7 +57,10 @@ impl Attention {
         scores.extend(cache.keys(kv_head, from, to).map(|key| dot(query, key) * scale));
         softmax(&mut scores);
         for (weight, value) in scores.iter().zip(cache.values(kv_head, from, to)) {
-            output.iter_mut().zip(value).for_each(|(sum, value)| *sum += weight * value);
+            output
+                .iter_mut()
+                .zip(value)
+                .for_each(|(sum, value)| *sum += weight * value);
         }
     }
 }

@@ -36,7 +36,12 @@ impl Block {
         let layer = format!("model.layers.{index}");
         let (heads, kv_heads, head_width) = (config.heads, config.kv_heads, config.head_width);
         let norm = |weights: &mut Weights<'_>, name: &str, width: usize| {
-            RmsNorm::load(weights, &format!("{layer}.{name}.weight"), width, config.norm_epsilon)
+            RmsNorm::load(
+                weights,
+                &format!("{layer}.{name}.weight"),
+                width,
+                config.norm_epsilon,
+            )
         };
         let qkv = [
             (format!("{layer}.self_attn.q_proj"), heads * head_width),
@@ -91,10 +96,16 @@ impl Block {
         angles: &Angles,
         cache: &mut LayerCache,
     ) -> Result<Rows, ComputeError> {
-        let Attention { heads, kv_heads, head_width, .. } = self.attention;
+        let Attention {
+            heads,
+            kv_heads,
+            head_width,
+            ..
+        } = self.attention;
         let mut qkv = self.qkv.apply(normed)?;
-        let mut queries: Rows =
-            Zeroizing::new(Vec::with_capacity(qkv.len() / self.qkv.outputs() * heads * head_width));
+        let mut queries: Rows = Zeroizing::new(Vec::with_capacity(
+            qkv.len() / self.qkv.outputs() * heads * head_width,
+        ));
         for (row, qkv) in qkv.chunks_exact_mut(self.qkv.outputs()).enumerate() {
             let (query, rest) = qkv.split_at_mut(heads * head_width);
             let (key, value) = rest.split_at_mut(kv_heads * head_width);

@@ -28,9 +28,21 @@ pub(super) struct LayerCache {
 
 impl Cache {
     pub(super) fn new(layers: usize, kv_heads: usize, head_width: usize) -> Self {
-        let layer =
-            || LayerCache { keys: Vec::new(), values: Vec::new(), kv_heads, head_width };
-        Self { layers: (0..layers).map(|_| layer()).collect(), length: 0 }
+        let layer = || LayerCache {
+            keys: Vec::new(),
+            values: Vec::new(),
+            kv_heads,
+            head_width,
+        };
+        Self {
+            layers: (0..layers).map(|_| layer()).collect(),
+            length: 0,
+        }
+    }
+
+    /// Positions computed.
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 }
 
@@ -42,7 +54,9 @@ impl LayerCache {
             self.keys.push(page());
             self.values.push(page());
         }
-        let heads = key.chunks_exact(self.head_width).zip(value.chunks_exact(self.head_width));
+        let heads = key
+            .chunks_exact(self.head_width)
+            .zip(value.chunks_exact(self.head_width));
         for (head, (key, value)) in heads.enumerate() {
             let start = (head * PAGE + position % PAGE) * self.head_width;
             let range = start..start + self.head_width;
@@ -55,11 +69,12 @@ impl LayerCache {
         }
     }
 
-    /// Calls `each` with (key, value) of one head, from position `from` up to and without `to`.
+    /// Keys of one head, from position `from` up to and without `to`.
     pub(super) fn keys(&self, head: usize, from: usize, to: usize) -> impl Iterator<Item = &[f32]> {
         self.rows(&self.keys, head, from, to)
     }
 
+    /// Values, as [`Self::keys`].
     pub(super) fn values(&self, head: usize, from: usize, to: usize) -> impl Iterator<Item = &[f32]> {
         self.rows(&self.values, head, from, to)
     }
@@ -77,7 +92,11 @@ impl LayerCache {
             let last = to.min((page + 1) * PAGE) - page * PAGE;
             let start = (head * PAGE + first) * width;
             let end = (head * PAGE + last) * width;
-            pages.get(page).and_then(|page| page.get(start..end)).unwrap_or_default().chunks_exact(width)
+            pages
+                .get(page)
+                .and_then(|page| page.get(start..end))
+                .unwrap_or_default()
+                .chunks_exact(width)
         })
     }
 }

@@ -24,7 +24,10 @@ impl Mlp {
         layer: &str,
     ) -> Result<Self, LoadError> {
         let width = config.feed_forward;
-        let gate_up = [(format!("{layer}.mlp.gate_proj"), width), (format!("{layer}.mlp.up_proj"), width)];
+        let gate_up = [
+            (format!("{layer}.mlp.gate_proj"), width),
+            (format!("{layer}.mlp.up_proj"), width),
+        ];
         let down = [(format!("{layer}.mlp.down_proj"), config.width)];
         Ok(Self {
             gate_up: Matrix::load(weights, &gate_up, config.width, config.mlp_bias)?,
@@ -38,7 +41,11 @@ impl Mlp {
         let mut gated: Rows = Zeroizing::new(Vec::with_capacity(both.len() / 2));
         for row in both.chunks_exact(2 * self.width) {
             let (gate, up) = row.split_at(self.width);
-            gated.extend(gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up));
+            gated.extend(
+                gate.iter()
+                    .zip(up)
+                    .map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up),
+            );
         }
         self.down.apply(&gated)
     }

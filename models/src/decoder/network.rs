@@ -40,23 +40,45 @@ pub(crate) enum Logits {
 impl Network {
     pub(crate) fn load(mut weights: Weights<'_>, config: DecoderConfig) -> Result<Self, LoadError> {
         let vocabulary = |name: &str| [(name.to_owned(), config.vocabulary)];
-        let embedding =
-            Matrix::load(&mut weights, &vocabulary("model.embed_tokens"), config.width, false)?;
+        let embedding = Matrix::load(
+            &mut weights,
+            &vocabulary("model.embed_tokens"),
+            config.width,
+            false,
+        )?;
         let blocks = (0..config.windows.len())
             .map(|index| Block::load(&mut weights, &config, index))
             .collect::<Result<Vec<_>, _>>()?;
-        let norm = RmsNorm::load(&mut weights, "model.norm.weight", config.width, config.norm_epsilon)?;
+        let norm = RmsNorm::load(
+            &mut weights,
+            "model.norm.weight",
+            config.width,
+            config.norm_epsilon,
+        )?;
         let head = if config.tied {
             // Some files repeat the table; the tied one is what counts.
             weights.ignore("lm_head.weight");
             None
         } else {
-            Some(Matrix::load(&mut weights, &vocabulary("lm_head"), config.width, false)?)
+            Some(Matrix::load(
+                &mut weights,
+                &vocabulary("lm_head"),
+                config.width,
+                false,
+            )?)
         };
         // Angle steps that older versions of transformers saved; they follow from the configuration.
         let parameters = weights.finish(|name| name.ends_with("rotary_emb.inv_freq"))?;
         let rope = Rope::new(&config.rope, config.head_width);
-        Ok(Self { config, embedding, blocks, norm, rope, head, parameters })
+        Ok(Self {
+            config,
+            embedding,
+            blocks,
+            norm,
+            rope,
+            head,
+            parameters,
+        })
     }
 
     pub(crate) fn config(&self) -> &DecoderConfig {
@@ -97,6 +119,9 @@ impl Network {
             #[cfg(test)]
             Logits::All => &rows,
         };
-        self.head.as_ref().unwrap_or(&self.embedding).apply(&self.norm.apply(wanted))
+        self.head
+            .as_ref()
+            .unwrap_or(&self.embedding)
+            .apply(&self.norm.apply(wanted))
     }
 }

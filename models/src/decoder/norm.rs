@@ -22,7 +22,10 @@ impl RmsNorm {
         width: usize,
         epsilon: f32,
     ) -> Result<Self, LoadError> {
-        Ok(Self { weight: weights.take(name, &[width])?, epsilon })
+        Ok(Self {
+            weight: weights.take(name, &[width])?,
+            epsilon,
+        })
     }
 
     pub(super) fn apply(&self, rows: &[f32]) -> Rows {
@@ -36,7 +39,9 @@ impl RmsNorm {
         for row in rows.chunks_exact_mut(self.weight.len()) {
             let square = super::attention::dot(row, row) / row.len() as f32;
             let factor = 1.0 / (square + self.epsilon).sqrt();
-            row.iter_mut().zip(self.weight.iter()).for_each(|(value, weight)| *value *= factor * weight);
+            row.iter_mut()
+                .zip(self.weight.iter())
+                .for_each(|(value, weight)| *value *= factor * weight);
         }
     }
 }

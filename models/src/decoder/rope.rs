@@ -28,7 +28,9 @@ impl Rope {
             let plain = 1.0 / config.theta.powf((2 * pair) as f64 / head_width as f64);
             scaled(plain, &config.scaling) as f32
         };
-        Self { steps: (0..head_width / 2).map(step).collect() }
+        Self {
+            steps: (0..head_width / 2).map(step).collect(),
+        }
     }
 
     pub(super) fn angles(&self, first: usize, count: usize) -> Angles {
@@ -67,7 +69,12 @@ fn scaled(step: f64, scaling: &RopeScaling) -> f64 {
     match *scaling {
         RopeScaling::None => step,
         RopeScaling::Linear { factor } => step / factor,
-        RopeScaling::Llama3 { factor, low_frequency, high_frequency, original_context } => {
+        RopeScaling::Llama3 {
+            factor,
+            low_frequency,
+            high_frequency,
+            original_context,
+        } => {
             let turns = original_context * step / TAU;
             // How much of the plain step stays: none for slow turns, all for fast ones.
             let kept = ((turns - low_frequency) / (high_frequency - low_frequency)).clamp(0.0, 1.0);
@@ -82,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_turn_keeps_lengths_and_position_zero_changes_nothing() {
-        let config = RopeConfig { theta: 10_000.0, scaling: RopeScaling::None };
+        let config = RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::None,
+        };
         let rope = Rope::new(&config, 4);
         let angles = rope.angles(0, 3);
         let mut head = [1.0, 2.0, 3.0, 4.0];

@@ -138,13 +138,19 @@ impl fmt::Display for LoadError {
                 TensorProblem::Unexpected => write!(f, "the tensor {name} has no place in this model"),
                 TensorProblem::Twice => write!(f, "the tensor {name} is there twice"),
                 TensorProblem::Shape { expected, found } => {
-                    write!(f, "the tensor {name} has the shape {found:?} instead of {expected:?}")
+                    write!(
+                        f,
+                        "the tensor {name} has the shape {found:?} instead of {expected:?}"
+                    )
                 }
                 TensorProblem::Type => write!(f, "the tensor {name} is not F32, F16 or BF16"),
                 TensorProblem::NotFinite => write!(f, "the tensor {name} holds a NaN or an infinity"),
             },
             Self::VocabularyMismatch { tokenizer, weights } => {
-                write!(f, "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows")
+                write!(
+                    f,
+                    "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows"
+                )
             }
             Self::Compute => f.write_str("the tensor library failed"),
         }
@@ -158,12 +164,20 @@ impl LoadError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::MissingFile(_) => "seal the whole folder as published, with configuration, tokenizer and weights",
-            Self::File { problem: FileProblem::Gguf, .. } => "seal the safetensors form of the model",
+            Self::MissingFile(_) => {
+                "seal the whole folder as published, with configuration, tokenizer and weights"
+            }
+            Self::File {
+                problem: FileProblem::Gguf,
+                ..
+            } => "seal the safetensors form of the model",
             Self::File { .. } => "compare the file's SHA-256 with the published one and seal again",
             Self::Setting { .. } => "compare the configuration with the published one",
             Self::Unsupported { .. } => "choose a model that needs only what is listed as supported",
-            Self::Tensor { problem: TensorProblem::Type, .. } => "seal the F32, F16 or BF16 form of the model",
+            Self::Tensor {
+                problem: TensorProblem::Type,
+                ..
+            } => "seal the F32, F16 or BF16 form of the model",
             Self::Tensor { .. } => "configuration and weights must be of the same model and revision",
             Self::VocabularyMismatch { .. } => "tokenizer and weights must be of the same model and revision",
             Self::Compute => "report this as a defect",

@@ -14,7 +14,12 @@ pub(crate) struct ModelFiles(BTreeMap<String, Plaintext>);
 impl ModelFiles {
     pub(crate) fn new(mut model: UnsealedModel) -> Self {
         let names: Vec<String> = model.names().map(str::to_owned).collect();
-        Self(names.into_iter().filter_map(|name| model.take(&name).map(|bytes| (name, bytes))).collect())
+        Self(
+            names
+                .into_iter()
+                .filter_map(|name| model.take(&name).map(|bytes| (name, bytes)))
+                .collect(),
+        )
     }
 
     /// Moves a file out; dropping it wipes it.
@@ -37,6 +42,11 @@ impl ModelFiles {
             plaintext.bytes_mut().copy_from_slice(&bytes);
             plaintext
         };
-        Self(files.into_iter().map(|(name, bytes)| (name, plaintext(bytes))).collect())
+        Self(
+            files
+                .into_iter()
+                .map(|(name, bytes)| (name, plaintext(bytes)))
+                .collect(),
+        )
     }
 }

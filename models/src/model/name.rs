@@ -37,9 +37,15 @@ mod tests {
 
     #[test]
     fn only_short_visible_ascii_is_shown() {
-        assert_eq!(ShownName::new("model.norm.weight").to_string(), "model.norm.weight");
+        assert_eq!(
+            ShownName::new("model.norm.weight").to_string(),
+            "model.norm.weight"
+        );
         assert_eq!(ShownName::new("a\u{1b}[2J").to_string(), "<a name of 5 bytes>");
         assert_eq!(ShownName::new("").to_string(), "<a name of 0 bytes>");
-        assert_eq!(ShownName::new(&"x".repeat(97)).to_string(), "<a name of 97 bytes>");
+        assert_eq!(
+            ShownName::new(&"x".repeat(97)).to_string(),
+            "<a name of 97 bytes>"
+        );
     }
 }

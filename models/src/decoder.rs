@@ -1,0 +1,257 @@
+//! A model that answers: the Llama, Mistral, Qwen2 and Qwen3 families.
+//!
+//! Why apart: it joins the computation with the model's own tokenizer and template.
+//!
+//! - [`network`]: from ids to logits, of [`block`]s with [`attention`] and [`mlp`]
+//! - [`rope`], [`norm`]: positions and scales
+//! - [`cache`]: keys and values of one sequence
+//!
+//! # Invariants
+//! Only a [`Prompt`] made here starts a [`Generation`]: its ids are of this vocabulary and its control
+//! tokens are the template's.
+
+mod attention;
+mod block;
+pub(crate) mod cache;
+mod mlp;
+pub(crate) mod network;
+mod norm;
+mod rope;
+
+pub(crate) use attention::{dot, softmax};
+
+use std::fmt;
+
+use crate::chat::{self, ChatError, ChatMessage};
+use crate::config::decoder::{DecoderConfig, Family};
+use crate::config::keys::{Keys, parse_object};
+use crate::generation::{GenerateError, Generation};
+use crate::limits::inference as limits;
+use crate::model::error::{FileProblem, LoadError};
+use crate::model::files::ModelFiles;
+use crate::model::info::ModelInfo;
+use crate::model::name::ShownName;
+use crate::progress::Progress;
+use crate::sampler::params::Sampling;
+use crate::template::{Template, TemplateSource};
+use crate::tokenizer::{Ids, Pieces, TokenizeError, Tokenizer};
+use crate::weights::Weights;
+use network::Network;
+
+/// A decoder with its tokenizer and template.
+pub struct Decoder {
+    network: Network,
+    tokenizer: Tokenizer,
+    pieces: Pieces,
+    template: Option<Template>,
+    /// Tokens that the template may name.
+    names: Vec<(&'static str, String)>,
+    stop_ids: Vec<u32>,
+    info: ModelInfo,
+}
+
+/// A prompt as tokens. No `Clone` or `Debug`: it is plaintext.
+pub struct Prompt {
+    ids: Ids,
+    continues: bool,
+}
+
+impl Prompt {
+    /// How many tokens, control tokens included; at least 1.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // a prompt is never empty
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Whether the answer continues the prompt's own text.
+    pub(crate) fn continues(&self) -> bool {
+        self.continues
+    }
+}
+
+/// A text does not become a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptError {
+    /// No token: there is nothing to continue.
+    Empty,
+    /// More text than is taken at once.
+    TooLong,
+    /// The model's tokenizer failed.
+    Failed,
+}
+
+impl fmt::Display for PromptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the prompt is empty",
+            Self::TooLong => "the prompt is too long",
+            Self::Failed => "the model's tokenizer failed",
+        })
+    }
+}
+
+impl std::error::Error for PromptError {}
+
+impl PromptError {
+    /// What the client, or for the last the model's owner, can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty => "send some text",
+            Self::TooLong => "shorten the prompt",
+            Self::Failed => "compare the model's tokenizer with the published one",
+        }
+    }
+}
+
+impl From<TokenizeError> for PromptError {
+    fn from(error: TokenizeError) -> Self {
+        match error {
+            TokenizeError::TooLong => Self::TooLong,
+            TokenizeError::Failed => Self::Failed,
+        }
+    }
+}
+
+impl Decoder {
+    pub(crate) fn load(
+        family: Family,
+        config: &Keys<'_>,
+        files: &mut ModelFiles,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        let config = DecoderConfig::read(family, config)?;
+        let tokenizer = files
+            .take("tokenizer.json")
+            .ok_or(LoadError::MissingFile("tokenizer.json"))
+            .and_then(|bytes| Tokenizer::load(&bytes))?;
+        if tokenizer.size() > config.vocabulary {
+            return Err(LoadError::VocabularyMismatch {
+                tokenizer: tokenizer.size(),
+                weights: config.vocabulary,
+            });
+        }
+        let source = TemplateSource::read(files)?;
+        let compile = |text: &String| {
+            let file = ShownName::new("chat_template");
+            Template::compile(text).ok_or(LoadError::File {
+                file,
+                problem: FileProblem::NotTemplate,
+            })
+        };
+        let template = source.template.as_ref().map(compile).transpose()?;
+        let stop_ids = stop_ids(&config, &source, &tokenizer, files)?;
+        let pieces = tokenizer.pieces()?;
+        let network = Network::load(Weights::open(files, progress)?, config)?;
+        let info = info(&network, template.is_some());
+        Ok(Self {
+            network,
+            tokenizer,
+            pieces,
+            template,
+            names: source.tokens,
+            stop_ids,
+            info,
+        })
+    }
+
+    /// What the model is.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The prompt that the model's template makes of a conversation, ready for the model's turn.
+    ///
+    /// # Errors
+    /// When the model has no template, or the template refuses the conversation.
+    pub fn chat_prompt(&self, messages: &[ChatMessage]) -> Result<Prompt, ChatError> {
+        let template = self.template.as_ref().ok_or(ChatError::NoTemplate)?;
+        let ids = chat::encode(messages, template, &self.names, &self.tokenizer)?;
+        if ids.is_empty() {
+            Err(ChatError::Empty)
+        } else {
+            Ok(Prompt {
+                ids,
+                continues: false,
+            })
+        }
+    }
+
+    /// A text to continue, with the begin token that the tokenizer puts before a text. Spelled control
+    /// tokens are plain text.
+    ///
+    /// # Errors
+    /// When the text gives no token, or is too long.
+    pub fn text_prompt(&self, text: &str) -> Result<Prompt, PromptError> {
+        let ids = self.tokenizer.encode_text(text)?;
+        if ids.is_empty() {
+            Err(PromptError::Empty)
+        } else {
+            Ok(Prompt {
+                ids,
+                continues: !text.is_empty(),
+            })
+        }
+    }
+
+    /// Begins an answer. Computes nothing yet.
+    ///
+    /// # Errors
+    /// When prompt and answer do not fit in the context.
+    pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation<'_>, GenerateError> {
+        Generation::new(self, prompt, sampling)
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(crate) fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+
+    pub(crate) fn stops_at(&self, id: u32) -> bool {
+        self.stop_ids.contains(&id)
+    }
+}
+
+fn info(network: &Network, chat: bool) -> ModelInfo {
+    let config = network.config();
+    ModelInfo {
+        architecture: config.family.architecture(),
+        parameters: network.parameters(),
+        context_length: config.context,
+        vocabulary: config.vocabulary,
+        width: config.width,
+        layers: config.windows.len(),
+        chat,
+    }
+}
+
+/// All ids that end an answer: of `generation_config.json`, `config.json` and the tokenizer's end token.
+fn stop_ids(
+    config: &DecoderConfig,
+    source: &TemplateSource,
+    tokenizer: &Tokenizer,
+    files: &mut ModelFiles,
+) -> Result<Vec<u32>, LoadError> {
+    const FILE: &str = "generation_config.json";
+    let mut ids = config.stop_ids.clone();
+    if let Some(bytes) = files.take(FILE) {
+        let settings = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
+        ids.extend(Keys::new(FILE, &settings).token_ids("eos_token_id")?);
+    }
+    ids.extend(source.token("eos_token").and_then(|token| tokenizer.id(token)));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! One answer while it is being made, step by step.
+//!
+//! Why apart: the caller decides between any two steps whether to go on.
+//!
+//! # Invariants
+//! A step computes one slice of the prompt or one token. Text that may turn out to be part of a stop string
+//! or of a character is held back. Dropping a generation wipes its keys, values, ids and texts.
+
+mod stop;
+pub mod token;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::decoder::cache::Cache;
+use crate::decoder::network::Logits;
+use crate::decoder::{Decoder, Prompt};
+use crate::limits::inference as limits;
+use crate::matrix::{ComputeError, Rows};
+use crate::sampler::params::Sampling;
+use crate::sampler::{NotFinite, Sampler};
+use crate::tokenizer::TextStream;
+use stop::{Found, StopFilter};
+use token::{Likelihoods, TokenInfo};
+
+/// An answer being made. No `Clone` or `Debug`: it holds the prompt.
+pub struct Generation<'m> {
+    decoder: &'m Decoder,
+    prompt: Prompt,
+    cache: Cache,
+    /// Logits for the next token, once the prompt is computed.
+    logits: Option<Rows>,
+    /// A token drawn and not yet computed.
+    drawn: Option<u32>,
+    sampler: Sampler,
+    text: TextStream,
+    stops: StopFilter,
+    /// Tokens whose text has not been given out, with the length of the answer up to them.
+    waiting: VecDeque<(usize, TokenInfo)>,
+    /// Bytes of text that came out of the tokens, and of these, given out.
+    made: usize,
+    given: usize,
+    completion_tokens: usize,
+    most_tokens: usize,
+    finished: Option<FinishReason>,
+}
+
+/// What one step did.
+pub enum Step {
+    /// A slice of the prompt was computed.
+    Prefilling {
+        /// Tokens of the prompt computed so far.
+        done: usize,
+        /// Tokens of the prompt.
+        total: usize,
+    },
+    /// One more token; or, at the end, the text that had been held back.
+    Delta(Delta),
+    /// The answer is complete. Further steps give the same.
+    Finished(Finish),
+}
+
+/// A piece of the answer.
+pub struct Delta {
+    /// May be empty while text is held back.
+    pub text: Zeroizing<String>,
+    /// The tokens whose text is now complete, when log probabilities were asked for. Tokens of a stop
+    /// string that was cut off are not among them.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it, or a stop string was reached.
+    Stop,
+    /// The limit of the request, or the end of the context, was reached.
+    Length,
+}
+
+/// Tokens computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, control tokens included.
+    pub prompt_tokens: usize,
+    /// Tokens drawn, the one that ended the answer included.
+    pub completion_tokens: usize,
+}
+
+/// An answer cannot be begun or continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GenerateError {
+    /// Prompt and answer do not fit in the model's context.
+    ContextExceeded {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens asked for, at least 1.
+        max_tokens: usize,
+        /// Tokens that fit.
+        context: usize,
+    },
+    /// The model computed a NaN or an infinity.
+    NotFinite,
+    /// The tensor library failed.
+    Compute,
+}
+
+impl fmt::Display for GenerateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ContextExceeded {
+                prompt,
+                max_tokens,
+                context,
+            } => write!(
+                f,
+                "the prompt has {prompt} tokens and {max_tokens} more were asked for, but the context holds {context}"
+            ),
+            Self::NotFinite => f.write_str("the model computed a number that is not finite"),
+            Self::Compute => f.write_str("the tensor library failed"),
+        }
+    }
+}
+
+impl std::error::Error for GenerateError {}
+
+impl GenerateError {
+    /// What the client, or for the last two the model's owner, can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::ContextExceeded { .. } => "shorten the prompt or ask for fewer tokens",
+            Self::NotFinite => "compare the weights with the published ones",
+            Self::Compute => "report this as a defect",
+        }
+    }
+}
+
+impl From<ComputeError> for GenerateError {
+    fn from(_: ComputeError) -> Self {
+        Self::Compute
+    }
+}
+
+impl From<NotFinite> for GenerateError {
+    fn from(_: NotFinite) -> Self {
+        Self::NotFinite
+    }
+}
+
+impl<'m> Generation<'m> {
+    pub(crate) fn new(
+        decoder: &'m Decoder,
+        prompt: Prompt,
+        mut sampling: Sampling,
+    ) -> Result<Self, GenerateError> {
+        let context = decoder.network().config().context;
+        let left = context.saturating_sub(prompt.len());
+        let most_tokens = sampling.max_tokens().unwrap_or(left.max(1));
+        if most_tokens > left {
+            let exceeded = GenerateError::ContextExceeded {
+                prompt: prompt.len(),
+                max_tokens: most_tokens,
+                context,
+            };
+            return Err(exceeded);
+        }
+        let stops = StopFilter::new(sampling.take_stop());
+        let sampler = Sampler::new(sampling, prompt.ids(), decoder.network().config().vocabulary);
+        Ok(Self {
+            decoder,
+            cache: decoder.network().new_cache(),
+            logits: None,
+            drawn: None,
+            sampler,
+            text: decoder.pieces().stream(prompt.continues()),
+            stops,
+            waiting: VecDeque::new(),
+            made: 0,
+            given: 0,
+            completion_tokens: 0,
+            most_tokens,
+            finished: None,
+            prompt,
+        })
+    }
+
+    /// Goes on by one slice of the prompt or one token.
+    ///
+    /// # Errors
+    /// When the model cannot compute; the generation is of no more use then.
+    pub fn step(&mut self) -> Result<Step, GenerateError> {
+        if let Some(reason) = self.finished {
+            return Ok(Step::Finished(Finish {
+                reason,
+                usage: self.usage(),
+            }));
+        }
+        if self.cache.length() < self.prompt.len() {
+            return self.prefill();
+        }
+        if let Some(id) = self.drawn.take() {
+            self.logits = Some(
+                self.decoder
+                    .network()
+                    .forward(&[id], &mut self.cache, Logits::Last)?,
+            );
+        }
+        let mut logits = self.logits.take().ok_or(GenerateError::Compute)?;
+        let likelihoods = self
+            .sampler
+            .params()
+            .logprobs
+            .map(|top| Likelihoods::of(&logits, top));
+        let id = self.sampler.draw(&mut logits)?;
+        self.completion_tokens += 1;
+        if self.decoder.stops_at(id) {
+            return Ok(self.finish(FinishReason::Stop));
+        }
+        let mut text = Zeroizing::new(String::new());
+        self.text.push(self.decoder.pieces().bytes(id), &mut text);
+        self.made += text.len();
+        if let Some(likelihoods) = likelihoods {
+            self.waiting
+                .push_back((self.made, likelihoods.report(id, self.decoder.pieces())));
+        }
+        let mut out = Zeroizing::new(String::new());
+        if self.stops.push(&text, &mut out) == Found::Stop {
+            self.finished = Some(FinishReason::Stop);
+            let delta = self.give(out);
+            self.waiting.clear();
+            return Ok(Step::Delta(delta));
+        }
+        if self.completion_tokens >= self.most_tokens {
+            self.flush(&mut out);
+            self.finished = Some(FinishReason::Length);
+        } else {
+            self.drawn = Some(id);
+        }
+        Ok(Step::Delta(self.give(out)))
+    }
+
+    /// Tokens computed so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            prompt_tokens: self.prompt.len(),
+            completion_tokens: self.completion_tokens,
+        }
+    }
+
+    fn prefill(&mut self) -> Result<Step, GenerateError> {
+        let (from, total) = (self.cache.length(), self.prompt.len());
+        let to = total.min(from + limits::PREFILL_SLICE);
+        let last = to == total;
+        let slice = self.prompt.ids().get(from..to).unwrap_or_default();
+        let wanted = if last { Logits::Last } else { Logits::None };
+        let logits = self.decoder.network().forward(slice, &mut self.cache, wanted)?;
+        self.logits = last.then_some(logits);
+        Ok(Step::Prefilling { done: to, total })
+    }
+
+    /// The model ended the answer: gives out what was held back, if anything.
+    fn finish(&mut self, reason: FinishReason) -> Step {
+        self.finished = Some(reason);
+        let mut out = Zeroizing::new(String::new());
+        self.flush(&mut out);
+        let delta = self.give(out);
+        if delta.text.is_empty() && delta.tokens.is_empty() {
+            return Step::Finished(Finish {
+                reason,
+                usage: self.usage(),
+            });
+        }
+        Step::Delta(delta)
+    }
+
+    /// Ends the texts: a stop string may still be found in what a half character becomes.
+    fn flush(&mut self, out: &mut Zeroizing<String>) {
+        let mut rest = Zeroizing::new(String::new());
+        self.text.finish(&mut rest);
+        self.made += rest.len();
+        if self.stops.push(&rest, out) == Found::No {
+            self.stops.finish(out);
+        }
+    }
+
+    fn give(&mut self, text: Zeroizing<String>) -> Delta {
+        self.given += text.len();
+        let mut tokens = Vec::new();
+        while let Some((_, info)) = self.waiting.pop_front_if(|(end, _)| *end <= self.given) {
+            tokens.push(info);
+        }
+        Delta { text, tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests;

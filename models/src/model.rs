@@ -1,0 +1,82 @@
+//! From the files of an unsealed model to a model that answers.
+//!
+//! Why apart: it decides by `config.json` which kind of model the files are.
+//!
+//! - [`error`]: why files did not become a model
+//! - [`info`]: what a model is
+//!
+//! # Invariants
+//! The only door is an [`UnsealedModel`]: nothing unauthenticated is parsed. A model comes out whole or not
+//! at all, and files are wiped as they are used up.
+
+pub mod error;
+pub(crate) mod files;
+pub mod info;
+pub mod name;
+
+use serde_json::Value;
+
+use crate::config::decoder::Family;
+use crate::config::keys::{Keys, parse_object};
+use crate::decoder::Decoder;
+use crate::embedder::Embedder;
+use crate::limits::inference as limits;
+use crate::progress::Progress;
+use crate::unsealed::UnsealedModel;
+use error::{LoadError, SettingProblem};
+use files::ModelFiles;
+use info::ModelInfo;
+
+/// A loaded model.
+pub enum Model {
+    /// Answers texts and conversations.
+    Decoder(Box<Decoder>),
+    /// Turns texts into vectors.
+    Embedder(Box<Embedder>),
+}
+
+impl Model {
+    /// Builds the model that the files describe. `progress` counts bytes of weights.
+    ///
+    /// # Errors
+    /// When a file is missing, unsound or asks for something that is not supported, by its name.
+    pub fn load(model: UnsealedModel, progress: &dyn Progress) -> Result<Self, LoadError> {
+        Self::load_files(ModelFiles::new(model), progress)
+    }
+
+    pub(crate) fn load_files(mut files: ModelFiles, progress: &dyn Progress) -> Result<Self, LoadError> {
+        const FILE: &str = "config.json";
+        let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
+        let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
+        let config = Keys::new(FILE, &config);
+        let architecture = config
+            .list("architectures")?
+            .and_then(|list| list.first())
+            .and_then(Value::as_str);
+        let architecture =
+            architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
+        if let Some(family) = Family::of(architecture) {
+            return Ok(Self::Decoder(Box::new(Decoder::load(
+                family, &config, &mut files, progress,
+            )?)));
+        }
+        match architecture {
+            "BertModel" => Ok(Self::Embedder(Box::new(Embedder::load(
+                &config, &mut files, progress,
+            )?))),
+            other => Err(config.unsupported("architectures", other)),
+        }
+    }
+
+    /// What the model is.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        match self {
+            Self::Decoder(decoder) => decoder.info(),
+            Self::Embedder(embedder) => embedder.info(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! From logits to the next token.
+//!
+//! Why apart: it is arithmetic on one row of numbers, and easy to get subtly wrong.
+//!
+//! Order: repetition penalty, presence and frequency penalties, temperature, top-k, top-p, min-p, draw.
+//! Log probabilities are reported of the model's own distribution, before all of these.
+//!
+//! # Invariants
+//! The same seed gives the same draws on every machine (ChaCha8). Ties go to the lower id.
+
+pub(crate) mod logprobs;
+pub mod params;
+
+use std::cmp::Ordering;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use zeroize::{DefaultIsZeroes, Zeroizing};
+
+use crate::secret::random_public;
+use params::{Sampling, SamplingParams};
+
+/// The logits hold a NaN or an infinity: the weights do not compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotFinite;
+
+pub(crate) struct Sampler {
+    sampling: Sampling,
+    random: ChaCha8Rng,
+    seen: Option<Seen>,
+}
+
+/// How often each id was seen; kept only when a penalty asks for it.
+struct Seen {
+    in_prompt: Zeroizing<Vec<bool>>,
+    in_answer: Zeroizing<Vec<u32>>,
+}
+
+/// A token that may be drawn, and its weight.
+#[derive(Clone, Copy, Default)]
+struct Candidate {
+    id: u32,
+    weight: f64,
+}
+
+impl DefaultIsZeroes for Candidate {}
+
+impl Sampler {
+    pub(crate) fn new(sampling: Sampling, prompt: &[u32], vocabulary: usize) -> Self {
+        let params = sampling.params();
+        let random = match params.seed {
+            Some(seed) => ChaCha8Rng::seed_from_u64(seed),
+            None => ChaCha8Rng::from_seed(random_public()),
+        };
+        let penalised = params.repetition_penalty != 1.0
+            || params.presence_penalty != 0.0
+            || params.frequency_penalty != 0.0;
+        let seen = penalised.then(|| {
+            let mut in_prompt = Zeroizing::new(vec![false; vocabulary]);
+            for id in prompt {
+                if let Some(seen) = in_prompt.get_mut(*id as usize) {
+                    *seen = true;
+                }
+            }
+            Seen {
+                in_prompt,
+                in_answer: Zeroizing::new(vec![0; vocabulary]),
+            }
+        });
+        Self {
+            sampling,
+            random,
+            seen,
+        }
+    }
+
+    pub(crate) fn params(&self) -> &SamplingParams {
+        self.sampling.params()
+    }
+
+    /// Draws the next token. Changes the logits.
+    pub(crate) fn draw(&mut self, logits: &mut [f32]) -> Result<u32, NotFinite> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(NotFinite);
+        }
+        self.penalise(logits);
+        let id = if self.params().temperature == 0.0 {
+            highest(logits)
+        } else {
+            let candidates = filter(logits, self.params());
+            pick(&candidates, unit(&mut self.random))
+        };
+        if let Some(count) = self
+            .seen
+            .as_mut()
+            .and_then(|seen| seen.in_answer.get_mut(id as usize))
+        {
+            *count = count.saturating_add(1);
+        }
+        Ok(id)
+    }
+
+    fn penalise(&self, logits: &mut [f32]) {
+        let Some(seen) = &self.seen else {
+            return;
+        };
+        let params = self.params();
+        for ((logit, in_prompt), count) in logits
+            .iter_mut()
+            .zip(seen.in_prompt.iter())
+            .zip(seen.in_answer.iter())
+        {
+            if *in_prompt || *count > 0 {
+                let penalty = params.repetition_penalty;
+                *logit = if *logit > 0.0 {
+                    *logit / penalty
+                } else {
+                    *logit * penalty
+                };
+            }
+            if *count > 0 {
+                *logit -= params.presence_penalty + params.frequency_penalty * *count as f32;
+            }
+        }
+    }
+}
+
+/// The highest logit's id, the lowest among equals.
+fn highest(logits: &[f32]) -> u32 {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (id, logit) in (0u32..).zip(logits) {
+        if *logit > best.1 {
+            best = (id, *logit);
+        }
+    }
+    best.0
+}
+
+/// A number in [0, 1) with 53 random bits.
+fn unit(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn likelier(left: &Candidate, right: &Candidate) -> Ordering {
+    right.weight.total_cmp(&left.weight).then(left.id.cmp(&right.id))
+}
+
+/// The tokens that may be drawn. Weights are relative to the likeliest, which has 1.
+fn filter(logits: &[f32], params: &SamplingParams) -> Zeroizing<Vec<Candidate>> {
+    let temperature = f64::from(params.temperature);
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |logit: f32| (f64::from(logit - top) / temperature).exp();
+    let mut kept = Zeroizing::new(Vec::with_capacity(logits.len()));
+    kept.extend((0u32..).zip(logits).map(|(id, logit)| Candidate {
+        id,
+        weight: weight(*logit),
+    }));
+    if let Some(most) = params.top_k
+        && most < kept.len()
+    {
+        kept.select_nth_unstable_by(most, likelier);
+        kept.truncate(most);
+    }
+    if params.top_p < 1.0 {
+        let wanted = f64::from(params.top_p);
+        let total: f64 = kept.iter().map(|candidate| candidate.weight).sum();
+        // Tokens this unlikely cannot reach the rest of the probability even together.
+        let negligible = (1.0 - wanted) * total / kept.len() as f64;
+        kept.retain(|candidate| candidate.weight >= negligible);
+        kept.sort_unstable_by(likelier);
+        let mut reached = 0.0;
+        let enough = kept.iter().position(|candidate| {
+            reached += candidate.weight;
+            reached >= wanted * total
+        });
+        if let Some(last) = enough {
+            kept.truncate(last + 1);
+        }
+    }
+    kept.retain(|candidate| candidate.weight >= f64::from(params.min_p));
+    kept.sort_unstable_by_key(|candidate| candidate.id);
+    kept
+}
+
+/// The candidate in whose share of the whole `place`, in [0, 1), lies.
+fn pick(candidates: &[Candidate], place: f64) -> u32 {
+    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+    let mut left = place * total;
+    for candidate in candidates {
+        left -= candidate.weight;
+        if left < 0.0 {
+            return candidate.id;
+        }
+    }
+    // Rounding may leave a rest; it belongs to the last that has a share.
+    candidates
+        .iter()
+        .rev()
+        .find(|candidate| candidate.weight > 0.0)
+        .map_or(0, |candidate| candidate.id)
+}
+
+#[cfg(test)]
+mod tests;

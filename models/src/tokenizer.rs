@@ -1,0 +1,226 @@
+//! Text to token ids and back, by the model's own `tokenizer.json`.
+//!
+//! Why apart: here the text of users meets the model's control tokens.
+//!
+//! - [`control`]: control tokens are found only in what the model's owner wrote
+//! - [`pieces`]: the bytes that each id stands for
+//! - [`stream`]: bytes to text, as they come
+//!
+//! # Invariants
+//! Text of a user never becomes a control token: the library is never allowed to find one, and the ids it
+//! returns are checked. No cache keeps words of a prompt. Errors carry no text.
+
+mod control;
+mod pieces;
+mod stream;
+
+use serde_json::Value;
+use tokenizers::{ModelWrapper, PreTokenizerWrapper, TruncationDirection};
+use zeroize::Zeroizing;
+
+pub(crate) use control::Marker;
+use control::{Control, Controls};
+pub(crate) use pieces::Pieces;
+pub(crate) use stream::TextStream;
+
+use crate::config::keys::parse_object;
+use crate::limits::inference as limits;
+use crate::model::error::{FileProblem, LoadError};
+use crate::model::name::ShownName;
+
+const FILE: &str = "tokenizer.json";
+
+/// Token ids, wiped when dropped.
+pub(crate) type Ids = Zeroizing<Vec<u32>>;
+
+/// Text could not be turned into tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenizeError {
+    /// More bytes than are taken at once.
+    TooLong,
+    /// The tokenizer failed, or gave a control token for plain text.
+    Failed,
+}
+
+pub(crate) struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// For pieces that do not begin a text, where the tokenizer treats these otherwise.
+    following: Option<tokenizers::Tokenizer>,
+    controls: Controls,
+    /// The id for what the vocabulary cannot express: it is special and may come out of plain text.
+    unknown: Option<u32>,
+    /// One more than the highest id.
+    size: usize,
+}
+
+impl Tokenizer {
+    pub(crate) fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        let unusable = || refuse(FileProblem::NotTokenizer);
+        let mut json = parse_object(FILE, bytes, limits::TOKENIZER_BYTES)?;
+        let controls = Controls::read(&mut json).ok_or_else(unusable)?;
+        let bytes = serde_json::to_vec(&json).map_err(|_| unusable())?;
+        drop(json);
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|_| unusable())?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|_| unusable())?;
+        inner.set_encode_special_tokens(true);
+        // The cache would keep words of prompts for the life of the process.
+        let mut model = inner.get_model().clone();
+        model.resize_cache(0);
+        inner.with_model(model);
+
+        let following = following(&inner).ok_or_else(unusable)?;
+        let unknown = match inner.get_model() {
+            ModelWrapper::BPE(model) => model.get_unk_token().clone(),
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+            ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
+        };
+        let unknown = unknown.and_then(|token| inner.token_to_id(&token));
+        let size = inner
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1);
+        Ok(Self {
+            inner,
+            following,
+            controls,
+            unknown,
+            size,
+        })
+    }
+
+    /// One more than the highest id.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The id of a token, control tokens included.
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The table for turning ids back into text.
+    pub(crate) fn pieces(&self) -> Result<Pieces, LoadError> {
+        Pieces::read(&self.inner, self.size, &self.controls)
+    }
+
+    /// Tokens of a user's text with what the tokenizer puts around a text (such as a token for its begin).
+    pub(crate) fn encode_text(&self, text: &str) -> Result<Ids, TokenizeError> {
+        self.encode_text_up_to(text, usize::MAX).map(|(ids, _)| ids)
+    }
+
+    /// As [`Self::encode_text`], cut on the right to at most `most` tokens in all. Also returns how many
+    /// there would have been.
+    pub(crate) fn encode_text_up_to(&self, text: &str, most: usize) -> Result<(Ids, usize), TokenizeError> {
+        if text.len() > limits::TEXT_BYTES {
+            return Err(TokenizeError::TooLong);
+        }
+        let failed = |_| TokenizeError::Failed;
+        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        self.check_plain(encoding.get_ids())?;
+        let around = self
+            .inner
+            .post_process(encoding.clone(), None, true)
+            .map_err(failed)?
+            .len();
+        let added = around.saturating_sub(encoding.len());
+        if around > most {
+            encoding.truncate(most.saturating_sub(added), 0, TruncationDirection::Right);
+        }
+        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
+        Ok((Zeroizing::new(encoding.get_ids().to_vec()), around))
+    }
+
+    /// Tokens of what a template rendered: its control tokens count, those protected by `marker` do not.
+    pub(crate) fn encode_rendered(&self, text: &str, marker: &Marker) -> Result<Ids, TokenizeError> {
+        if text.len() > limits::RENDERED_BYTES {
+            return Err(TokenizeError::TooLong);
+        }
+        let mut ids: Ids = Zeroizing::new(Vec::new());
+        let mut first = true;
+        self.controls.split(text, marker, |plain, control| {
+            if !plain.is_empty() {
+                self.encode_plain(plain, first, &mut ids)?;
+            }
+            ids.extend(control.map(Control::id));
+            first = false;
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// Protects every control token in a user's text. See [`control`].
+    pub(crate) fn mark(&self, text: &str, marker: &Marker) -> Zeroizing<String> {
+        self.controls.mark(text, marker)
+    }
+
+    fn encode_plain(&self, text: &str, first: bool, into: &mut Ids) -> Result<(), TokenizeError> {
+        let tokenizer = if first {
+            &self.inner
+        } else {
+            self.following.as_ref().unwrap_or(&self.inner)
+        };
+        let encoding = tokenizer
+            .encode_fast(text, false)
+            .map_err(|_| TokenizeError::Failed)?;
+        self.check_plain(encoding.get_ids())?;
+        into.extend_from_slice(encoding.get_ids());
+        Ok(())
+    }
+
+    fn check_plain(&self, ids: &[u32]) -> Result<(), TokenizeError> {
+        let control = |id: &u32| self.controls.has_id(*id) && Some(*id) != self.unknown;
+        if ids.iter().any(control) {
+            Err(TokenizeError::Failed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn refuse(problem: FileProblem) -> LoadError {
+    LoadError::File {
+        file: ShownName::new(FILE),
+        problem,
+    }
+}
+
+/// A Metaspace pre-tokenizer may put its space before the first piece of a text only.
+/// `None` when the tokenizer cannot be rewritten.
+fn following(tokenizer: &tokenizers::Tokenizer) -> Option<Option<tokenizers::Tokenizer>> {
+    let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() else {
+        return Some(None);
+    };
+    let mut json = serde_json::to_value(pre_tokenizer).ok()?;
+    if !stop_prepending(&mut json) {
+        return Some(None);
+    }
+    let changed: PreTokenizerWrapper = serde_json::from_value(json).ok()?;
+    let mut following = tokenizer.clone();
+    following.with_pre_tokenizer(Some(changed));
+    Some(Some(following))
+}
+
+fn stop_prepending(pre_tokenizer: &mut Value) -> bool {
+    match pre_tokenizer {
+        Value::Object(members) => {
+            let mut changed = false;
+            if let Some(scheme) = members.get_mut("prepend_scheme")
+                && scheme == "first"
+            {
+                *scheme = Value::from("never");
+                changed = true;
+            }
+            members.get_mut("pretokenizers").is_some_and(stop_prepending) || changed
+        }
+        Value::Array(list) => list
+            .iter_mut()
+            .fold(false, |changed, item| stop_prepending(item) || changed),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Control tokens: where they count and where they are only text.
+//!
+//! Why apart: a template renders the owner's control tokens and the users' texts into one string. If a
+//! user's text could spell a control token, a user could speak as the system.
+//!
+//! Before rendering, each control token spelled in a user's text is protected by a marker: sixteen random
+//! private-use characters that nobody can guess, that no case change, trimming or JSON escaping touches.
+//! After rendering, a control token counts only where no marker protects it, and markers are removed, so
+//! that the ids of ordinary text are exactly those of the text as it was written.
+//!
+//! In a special token the marker stands after the first character, so that nothing a template does with the
+//! text can bring the token back. Tokens like `</think>` that the tokenizer does not call special have it
+//! in front, because templates search for them in earlier answers.
+//!
+//! # Invariants
+//! Every control token in a marked text is protected. A marker protects the character behind it from
+//! beginning a control token.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::TokenizeError;
+use crate::secret::random_public;
+
+/// Sixteen random characters of U+E000 to U+E0FF: 128 bits.
+pub(crate) struct Marker(String);
+
+impl Marker {
+    pub(crate) fn new() -> Self {
+        let random: [u8; 16] = random_public();
+        let character = |byte: &u8| char::from_u32(0xe000 + u32::from(*byte)).unwrap_or('\u{e000}');
+        Self(random.iter().map(character).collect())
+    }
+}
+
+/// A token that means something to the model besides its spelling.
+pub(super) struct Control {
+    text: String,
+    id: u32,
+    /// The tokenizer calls it special: it is not shown in answers.
+    special: bool,
+    /// It swallows white space before it.
+    strips_left: bool,
+    /// It swallows white space behind it.
+    strips_right: bool,
+}
+
+impl Control {
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+/// All control tokens, longest first.
+pub(super) struct Controls {
+    all: Vec<Control>,
+    ids: HashSet<u32>,
+    /// First bytes of their spellings.
+    first_bytes: HashSet<u8>,
+}
+
+impl Controls {
+    /// Reads the added tokens of a `tokenizer.json`, and makes the library treat as special all those that
+    /// are control tokens here. `None` when the file is not as it should be.
+    pub(super) fn read(json: &mut Map<String, Value>) -> Option<Self> {
+        let mut all = Vec::new();
+        let added = match json.get_mut("added_tokens") {
+            None | Some(Value::Null) => &mut Vec::new(),
+            Some(added) => added.as_array_mut()?,
+        };
+        for token in added {
+            let token = token.as_object_mut()?;
+            let text = token.get("content")?.as_str()?.to_owned();
+            let id = u32::try_from(token.get("id")?.as_u64()?).ok()?;
+            let flag = |key: &str| token.get(key).and_then(Value::as_bool).unwrap_or(false);
+            let special = flag("special");
+            if text.is_empty() || !(special || is_markup(&text)) {
+                continue;
+            }
+            all.push(Control {
+                text,
+                id,
+                special,
+                strips_left: flag("lstrip"),
+                strips_right: flag("rstrip"),
+            });
+            token.insert("special".to_owned(), Value::Bool(true));
+        }
+        all.sort_by(|left, right| right.text.len().cmp(&left.text.len()));
+        let ids = all.iter().map(|control| control.id).collect();
+        let first_bytes = all
+            .iter()
+            .filter_map(|control| control.text.bytes().next())
+            .collect();
+        Some(Self {
+            all,
+            ids,
+            first_bytes,
+        })
+    }
+
+    pub(super) fn has_id(&self, id: u32) -> bool {
+        self.ids.contains(&id)
+    }
+
+    /// Whether a control token is shown in answers: `<think>` is, `<|im_end|>` is not.
+    pub(super) fn is_hidden(&self, id: u32) -> bool {
+        self.all.iter().any(|control| control.id == id && control.special)
+    }
+
+    /// The longest control token that `text` begins with.
+    fn at(&self, text: &str) -> Option<&Control> {
+        let first = text.bytes().next()?;
+        if !self.first_bytes.contains(&first) {
+            return None;
+        }
+        self.all.iter().find(|control| text.starts_with(&control.text))
+    }
+
+    pub(super) fn mark(&self, text: &str, marker: &Marker) -> Zeroizing<String> {
+        let mut marked = Zeroizing::new(String::with_capacity(text.len() + text.len() / 8));
+        for (place, character) in text.char_indices() {
+            let control = text.get(place..).and_then(|rest| self.at(rest));
+            match control {
+                // A token of one character has no inside.
+                Some(control) if control.special && control.text.len() > character.len_utf8() => {
+                    marked.push(character);
+                    marked.push_str(&marker.0);
+                }
+                Some(_) => {
+                    marked.push_str(&marker.0);
+                    marked.push(character);
+                }
+                None => marked.push(character),
+            }
+        }
+        marked
+    }
+
+    /// Calls `each` with every stretch of plain text and the control token behind it, in order.
+    pub(super) fn split(
+        &self,
+        text: &str,
+        marker: &Marker,
+        mut each: impl FnMut(&str, Option<&Control>) -> Result<(), TokenizeError>,
+    ) -> Result<(), TokenizeError> {
+        let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+        let mut rest = text;
+        while !rest.is_empty() {
+            let mut protected = false;
+            while let Some(behind) = rest.strip_prefix(marker.0.as_str()) {
+                rest = behind;
+                protected = true;
+            }
+            if let Some(control) = self.at(rest).filter(|_| !protected) {
+                rest = rest.get(control.text.len()..).unwrap_or_default();
+                if control.strips_right {
+                    rest = rest.trim_start();
+                }
+                let before = if control.strips_left {
+                    plain.trim_end()
+                } else {
+                    plain.as_str()
+                };
+                each(before, Some(control))?;
+                plain.clear();
+                continue;
+            }
+            let mut characters = rest.chars();
+            plain.extend(characters.next());
+            rest = characters.as_str();
+        }
+        each(&plain, None)
+    }
+}
+
+/// Whether a token is spelled like `<...>` or `[...]`: roles and tool calls are, whether or not the
+/// tokenizer calls them special; words and runs of spaces are not.
+fn is_markup(text: &str) -> bool {
+    let inside = |open, close| text.len() > 2 && text.starts_with(open) && text.ends_with(close);
+    inside('<', '>') || inside('[', ']')
+}
