@@ -247,3 +247,6 @@ impl ChannelProof {
         self.valid_until
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,3 +273,6 @@ impl Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ impl AttestationDocument {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,3 +185,6 @@ impl Evidence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

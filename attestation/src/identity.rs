@@ -149,3 +149,6 @@ impl ReceivedIdentity {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

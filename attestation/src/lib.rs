@@ -45,6 +45,8 @@ pub mod denial;
 pub mod document;
 pub mod endorsements;
 pub mod evidence;
+#[cfg(test)]
+mod fixture;
 pub mod identity;
 pub mod limits;
 pub mod parse;

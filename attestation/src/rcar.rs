@@ -87,3 +87,6 @@ pub fn additional_evidence(identity: &ReceivedIdentity) -> String {
     });
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
+
+#[cfg(test)]
+mod tests;

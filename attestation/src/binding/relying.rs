@@ -30,6 +30,14 @@ pub struct Binding<U> {
     pub(crate) purpose: U,
 }
 
+impl<U> Binding<U> {
+    /// The identity document the evidence has to commit to. Before appraisal it is only what was claimed.
+    #[must_use]
+    pub const fn identity(&self) -> &ReceivedIdentity {
+        &self.identity
+    }
+}
+
 /// A client wants to speak to the enclave.
 #[derive(Debug)]
 pub struct ClientUse {
