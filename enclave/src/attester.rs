@@ -85,7 +85,7 @@ impl Attester {
     pub fn new(platform: Platform, launch: &LaunchRecord) -> Result<Self, AttesterError> {
         let signer = match platform {
             #[cfg(feature = "insecure-simulated")]
-            Platform::InsecureSimulated => Signer::Simulated(simulated(launch)),
+            Platform::InsecureSimulated => Signer::Simulated(SimulatedPlatform::launched(launch)),
             _ => {
                 let _ = launch;
                 return Err(AttesterError::NotCompiled);
@@ -110,17 +110,5 @@ impl Attester {
             Signer::Simulated(platform) => platform.report(report_data),
         };
         Evidence::new(self.platform, report, Vec::new()).map_err(|_| AttesterError::NoReport)
-    }
-}
-
-/// The simulated chip has the name of its launch, a TCB of 1 and no debug mode.
-#[cfg(feature = "insecure-simulated")]
-fn simulated(launch: &LaunchRecord) -> SimulatedPlatform {
-    SimulatedPlatform {
-        measurement: launch.measurement,
-        host_data: launch.host_data,
-        chip_id: anchorhold_encoding::Preimage::new("anchorhold simulated chip v1").sha256(),
-        tcb: 1,
-        debug: false,
     }
 }

@@ -75,9 +75,9 @@ impl fmt::Debug for EvidenceService {
 impl EvidenceService {
     /// Starts the task that owns the attester; it ends with the last clone.
     #[must_use]
-    pub fn start(attester: Attester, identity: Arc<Identity>) -> Self {
+    pub fn start(attester: Arc<Attester>, identity: Arc<Identity>) -> Self {
         let (asks, receiver) = mpsc::channel(limits::BATCH_NONCES);
-        tokio::spawn(answer_batches(Arc::new(attester), identity, receiver));
+        tokio::spawn(answer_batches(attester, identity, receiver));
         Self { asks }
     }
 

@@ -87,6 +87,12 @@ impl Clock {
         Moment(self.start.elapsed().saturating_add(skipped))
     }
 
+    /// Whole milliseconds since the clock started.
+    #[must_use]
+    pub fn milliseconds(&self) -> u64 {
+        u64::try_from(self.now().since(Moment::START).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Takes over the broker's signed time. `at` is when the request for it was *sent*: the calendar is then
     /// never behind the broker's, and what is dated expires no later than the broker meant.
     pub fn set_broker_time(&self, time: Timestamp, at: Moment) {

@@ -96,7 +96,7 @@ pub struct ListenConfig {
 }
 
 /// Who may ask.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Access {
     /// Whoever holds one of these keys.
     Keys(Vec<ApiKey>),
@@ -104,8 +104,8 @@ pub enum Access {
     Anonymous(Quota),
 }
 
-/// A salted hash of an API key.
-#[derive(Debug)]
+/// A salted hash of an API key. Public: it comes from a file that every relying party may read.
+#[derive(Debug, Clone)]
 pub struct ApiKey {
     /// For the operator's orientation; never compared.
     pub name: String,

@@ -12,6 +12,8 @@ use std::io::Write;
 use anchorhold_encoding::Digest;
 use serde::Serialize;
 
+use crate::attester::COMPILED_PLATFORMS;
+
 /// Everything the enclave says about itself.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -115,6 +117,30 @@ pub fn emit(event: Event) {
     let mut output = std::io::stdout().lock();
     // A reader that went away is no reason to stop serving.
     let _ = output.write_all(&line).and_then(|()| output.flush());
+}
+
+/// Writes the answer to `--version`: name, version, and the platforms this build has.
+#[allow(clippy::disallowed_methods)] // this is the door
+pub fn version() {
+    let platforms = COMPILED_PLATFORMS.join(" ");
+    let mut output = std::io::stdout().lock();
+    // A reader that went away has what it wanted.
+    let _ = writeln!(
+        output,
+        "anchorhold-enclave {}\nplatforms: {platforms}",
+        env!("CARGO_PKG_VERSION")
+    );
+}
+
+/// Writes, to standard error, that no arguments are taken.
+#[allow(clippy::disallowed_methods)] // this is the door
+pub fn usage() {
+    let mut output = std::io::stderr().lock();
+    // Nothing is left to do when nobody reads it.
+    let _ = output.write_all(
+        b"error: anchorhold-enclave takes no arguments but --version\n\n\
+          hint: start it with `anchorhold operator launch --config FILE`\n",
+    );
 }
 
 #[cfg(test)]

@@ -24,6 +24,19 @@ pub enum Cause {
     ListenerFailed,
 }
 
+impl Cause {
+    /// For events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::LeaseEnded => "lease_ended",
+            Self::ModelFailed => "model_failed",
+            Self::ListenerFailed => "listener_failed",
+        }
+    }
+}
+
 /// Where the life of the enclave stands. Clones watch the same life.
 #[derive(Clone)]
 pub struct Lifecycle {

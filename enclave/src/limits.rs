@@ -74,6 +74,17 @@ pub const METRICS_CONNECTIONS: usize = 8;
 /// The longest lease that is kept to. A broker that grants more is understood as granting this: 366 days.
 pub const LEASE_SECONDS_MAX: u64 = 366 * 24 * 3600;
 
+/// Bytes of a model in clear. The pinned manifest fixes the exact size; this only keeps a mistake from asking
+/// for more memory than the largest confidential machines have.
+pub const MODEL_BYTES: u64 = 1 << 40;
+
+/// How long a connection may rest that nobody has bound: time to judge evidence, and no longer, so that
+/// strangers cannot hold the places of clients.
+pub const UNBOUND_IDLE: Duration = Duration::from_secs(60);
+
+/// Added to a request's own time before its connection is cut: the answer that says "too late" still fits.
+pub const REQUEST_GRACE: Duration = Duration::from_secs(5);
+
 /// Shortest pause between two attempts to renew a lease, so that a failing broker is not flooded.
 pub const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -110,12 +121,18 @@ pub const COMPLETION_TOKENS: usize = 16;
 /// Events of a stream that wait for the network before the stream waits for it.
 pub const STREAM_EVENTS: usize = 16;
 
+/// How long a stream that failed waits for its reader to take the error.
+pub const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// How often counters are released. Between two releases the listener repeats the last one, so that a scraper
 /// cannot watch a single request.
 pub const METRICS_PERIOD: Duration = Duration::from_secs(60);
 
 /// Counters are rounded up to a multiple of this.
 pub const METRICS_STEP: u64 = 16;
+
+/// Longest pause between two attempts to renew a lease: pauses double up to it.
+pub const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// One configurable number: its key, default and bounds.
 #[derive(Debug, Clone, Copy)]

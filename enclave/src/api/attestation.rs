@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anchorhold_attestation::{AttestationDocument, Evidence, Lease, Nonce};
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,7 +18,8 @@ use serde::Serialize;
 
 use crate::api::ApiState;
 use crate::api::error::ApiError;
-use crate::connection::Connection;
+use crate::batch::NoEvidence;
+use crate::connection::{BindError, Connection};
 
 /// The two routes under `/.well-known/anchorhold`.
 pub fn router() -> Router<Arc<ApiState>> {
@@ -27,36 +28,27 @@ pub fn router() -> Router<Arc<ApiState>> {
         .route("/.well-known/anchorhold/channel", get(channel))
 }
 
-async fn attestation(State(state): State<Arc<ApiState>>, RawQuery(query): RawQuery) -> Response {
-    let Some(nonce) = nonce_of(query) else {
-        return bad_nonce();
-    };
-    let unavailable = |message| {
-        ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "server_error",
-            "evidence_unavailable",
-            message,
-        )
-        .into_response()
-    };
-    let answer = match state.evidence.evidence_for(nonce).await {
-        Ok(answer) => answer,
-        Err(error) => return unavailable(error.hint()),
-    };
-    let Ok(evidence) = Evidence::from_json(&answer.evidence) else {
-        return unavailable("the evidence made is not evidence: report this");
-    };
+async fn attestation(
+    State(state): State<Arc<ApiState>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let nonce = nonce_of(query)?;
+    let answer = state
+        .evidence
+        .evidence_for(nonce)
+        .await
+        .map_err(|NoEvidence::Busy | NoEvidence::Unavailable| ApiError::NoEvidence)?;
     let document = AttestationDocument {
         identity: state.identity.bytes().to_vec(),
-        evidence,
+        evidence: Evidence::from_json(&answer.evidence).map_err(|_| ApiError::NoEvidence)?,
         proof: answer.proof,
         lease: Some(Lease {
             seconds_left: state.lease.seconds_left(),
         }),
         endorsements: Vec::new(),
     };
-    ([(header::CONTENT_TYPE, "application/json")], document.to_json()).into_response()
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    Ok((headers, document.to_json()).into_response())
 }
 
 #[derive(Serialize)]
@@ -68,35 +60,20 @@ async fn channel(
     State(state): State<Arc<ApiState>>,
     Extension(connection): Extension<Arc<Connection>>,
     RawQuery(query): RawQuery,
-) -> Response {
-    let Some(nonce) = nonce_of(query) else {
-        return bad_nonce();
+) -> Result<Response, ApiError> {
+    let nonce = nonce_of(query)?;
+    let signature = connection.bind(nonce, &state.identity).map_err(|error| match error {
+        BindError::AlreadyBound => ApiError::AlreadyBound,
+        BindError::NoExporter => ApiError::ChannelNotBound,
+    })?;
+    let answer = ChannelAnswer {
+        signature: signature.to_string(),
     };
-    match connection.bind(nonce, &state.identity) {
-        Ok(signature) => Json(ChannelAnswer {
-            signature: signature.to_string(),
-        })
-        .into_response(),
-        Err(error) => ApiError::new(
-            StatusCode::CONFLICT,
-            "invalid_request_error",
-            "channel_already_bound",
-            error.hint(),
-        )
-        .into_response(),
-    }
+    Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-fn nonce_of(query: Option<String>) -> Option<Nonce> {
-    query?.strip_prefix("nonce=")?.parse().ok()
-}
-
-fn bad_nonce() -> Response {
-    ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "invalid_request_error",
-        "invalid_nonce",
-        "the query must be nonce= and 64 lower-case hexadecimal digits",
-    )
-    .into_response()
+fn nonce_of(query: Option<String>) -> Result<Nonce, ApiError> {
+    let text = query.ok_or(ApiError::InvalidNonce)?;
+    let digits = text.strip_prefix("nonce=").ok_or(ApiError::InvalidNonce)?;
+    digits.parse().map_err(|_| ApiError::InvalidNonce)
 }

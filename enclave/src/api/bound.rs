@@ -4,7 +4,7 @@
 //! is not looked at.
 //!
 //! # Invariants
-//! The open paths are exactly [`OPEN_PATHS`]. Behind it, every request carries a [`Bound`].
+//! The open paths are exactly [`OPEN_PATHS`]. Behind it, a request for any other path carries a [`Bound`].
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub const OPEN_PATHS: [&str; 4] = [
 
 /// Passes a request on only with the [`Bound`] of its connection, except on the open paths.
 pub async fn require_bound(mut request: Request, next: Next) -> Response {
-    // Nothing outside this crate can put a `Bound` here; what is there could only be a mistake.
+    // Only the connection says whether it is bound; a `Bound` from anywhere else is none.
     request.extensions_mut().remove::<Bound>();
     let bound = request
         .extensions()
@@ -36,9 +36,7 @@ pub async fn require_bound(mut request: Request, next: Next) -> Response {
             request.extensions_mut().insert(bound);
         }
         None if OPEN_PATHS.contains(&request.uri().path()) => {}
-        None => {
-            return ApiError::ChannelNotBound.into_response();
-        }
+        None => return ApiError::ChannelNotBound.into_response(),
     }
     next.run(request).await
 }

@@ -1,0 +1,253 @@
+//! Locked, Attested, Keyed, Ready: each transition consumes the state before it.
+//!
+//! Why apart: the order is the promise. Nothing is unsealed before a key came, no key is asked for before
+//! there is an identity, and there is no identity before the configuration is the one that was measured.
+//!
+//! - [`error`]: which transition failed, and what the operator can do
+//!
+//! # Invariants
+//! No state can be made but by the transition that leads to it. A failed transition leaves nothing behind.
+
+mod error;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use anchorhold_attestation::simulated::LaunchRecord;
+use anchorhold_attestation::{Class, Platform};
+use anchorhold_encoding::{Digest, sha256};
+use anchorhold_models::progress::Progress;
+use anchorhold_models::sealed::{Expected, SealedModel};
+use anchorhold_models::{Model, name};
+use zeroize::Zeroizing;
+
+pub use error::{BootError, LaunchError};
+
+use crate::attester::Attester;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::event::{self, Event};
+use crate::identity::Identity;
+use crate::lease::Lease;
+use crate::lifecycle::Lifecycle;
+use crate::limits;
+use crate::rcar::{BrokerClient, Released};
+use crate::tls::ServerKey;
+
+/// The configuration is the measured one, and the clock runs. Nothing else is there.
+pub struct Locked {
+    config: Arc<Config>,
+    text: String,
+    config_sha256: Digest<32>,
+    launch: LaunchRecord,
+    clock: Arc<Clock>,
+}
+
+/// This boot has keys and an identity that evidence can commit to.
+pub struct Attested {
+    config: Arc<Config>,
+    clock: Arc<Clock>,
+    tls: ServerKey,
+    identity: Arc<Identity>,
+    attester: Arc<Attester>,
+    broker: BrokerClient,
+}
+
+/// The broker released the key.
+pub struct Keyed {
+    attested: Attested,
+    released: Released,
+}
+
+/// The model is loaded, under a lease.
+pub struct Ready {
+    /// The configuration in force.
+    pub(crate) config: Arc<Config>,
+    /// The enclave's time.
+    pub(crate) clock: Arc<Clock>,
+    /// The TLS key of this boot.
+    pub(crate) tls: ServerKey,
+    /// Who this boot is.
+    pub(crate) identity: Arc<Identity>,
+    /// Signs evidence for clients.
+    pub(crate) attester: Arc<Attester>,
+    /// Renews the lease.
+    pub(crate) broker: BrokerClient,
+    /// How long the weights may be used.
+    pub(crate) lease: Arc<Lease>,
+    /// When to stop.
+    pub(crate) lifecycle: Lifecycle,
+    /// The model.
+    pub(crate) model: Model,
+    _private: (),
+}
+
+impl Locked {
+    /// Reads the launch record and the configuration from the descriptor the launcher gave, to its end.
+    ///
+    /// # Errors
+    /// [`BootError::Launch`] or [`BootError::Config`]. The configuration is not parsed unless its digest is
+    /// the one the platform committed to.
+    pub fn from_descriptor(reader: impl Read) -> Result<Self, BootError> {
+        let bytes = read_all(reader)?;
+        let (record, text) = bytes
+            .split_at_checked(LaunchRecord::LENGTH)
+            .ok_or(LaunchError::NoRecord)?;
+        let launch = LaunchRecord::parse(record).map_err(|_| LaunchError::NoRecord)?;
+        if launch.host_data.is_zero() {
+            return Err(LaunchError::Unbound.into());
+        }
+        let config_sha256 = sha256(&[text]);
+        if config_sha256 != launch.host_data {
+            return Err(LaunchError::OtherConfiguration.into());
+        }
+        let config = Config::parse(text).map_err(BootError::Config)?;
+        if config.platform == Platform::InsecureSimulated {
+            event::emit(Event::WarningSimulated {
+                warning: "the platform insecure-simulated proves nothing and protects nothing",
+            });
+        }
+        event::emit(Event::ConfigAccepted { config_sha256 });
+        let clock = Arc::new(Clock::new(config.host_time));
+        let text = String::from_utf8(text.to_vec()).expect("the parser has read it as text");
+        Ok(Self {
+            config: Arc::new(config),
+            text,
+            config_sha256,
+            launch,
+            clock,
+        })
+    }
+
+    /// Makes the keys of this boot and the document that commits to them.
+    ///
+    /// # Errors
+    /// [`BootError::Attester`], [`BootError::Keys`] or [`BootError::Tls`].
+    pub fn attest(self) -> Result<Attested, BootError> {
+        event::emit(Event::Attesting);
+        let attester =
+            Attester::new(self.config.platform, &self.launch).map_err(BootError::Attester)?;
+        let attester = Arc::new(attester);
+        let tls = ServerKey::generate().map_err(|_| BootError::Keys)?;
+        let identity = Identity::create(&self.config, self.config_sha256, &tls);
+        let identity = Arc::new(identity.map_err(|_| BootError::Keys)?);
+        let broker = BrokerClient::new(
+            Arc::clone(&self.config),
+            self.text,
+            Arc::clone(&identity),
+            Arc::clone(&attester),
+            Arc::clone(&self.clock),
+        )
+        .map_err(|_| BootError::Tls)?;
+        Ok(Attested {
+            config: self.config,
+            clock: self.clock,
+            tls,
+            identity,
+            attester,
+            broker,
+        })
+    }
+}
+
+impl Attested {
+    /// Shows evidence to the broker and receives the key. Tries again after failures that may pass.
+    ///
+    /// # Errors
+    /// [`BootError::Broker`], with the last failure.
+    pub async fn obtain_key(self) -> Result<Keyed, BootError> {
+        let attempts = self.config.broker.attempts;
+        let mut attempt = 1;
+        let released = loop {
+            event::emit(Event::KeyRequested { attempt });
+            match self.broker.obtain().await {
+                Ok(released) => break released,
+                Err(error) if error.is_transient() && attempt < attempts => {
+                    attempt += 1;
+                    tokio::time::sleep(limits::BROKER_PAUSE).await;
+                }
+                Err(error) => return Err(BootError::Broker(error)),
+            }
+        };
+        self.clock
+            .set_broker_time(released.broker_time, released.terms.requested_at);
+        event::emit(Event::KeyReleased {
+            manifest_sha256: self.config.model.manifest_sha256,
+            lease_seconds: released.lease_seconds,
+            lease_tokens: released.lease_tokens,
+        });
+        Ok(Keyed {
+            attested: self,
+            released,
+        })
+    }
+}
+
+impl Keyed {
+    /// Decrypts the sealed model and loads it; the key is wiped. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`BootError::Unseal`], [`BootError::Load`], or [`BootError::LeaseEnded`] when it took longer than the
+    /// lease.
+    pub fn unseal(self) -> Result<Ready, BootError> {
+        let Self { attested, released } = self;
+        let model = &attested.config.model;
+        let expected = Expected {
+            key_id: model.key_id.as_str().parse().map_err(|_| BootError::KeyId)?,
+            class: match model.class {
+                Class::Real => name::Class::Real,
+                Class::Insecure => name::Class::Insecure,
+            },
+            manifest_sha256: model.manifest_sha256,
+            max_plaintext: limits::MODEL_BYTES,
+        };
+        let sealed = SealedModel::open(&model.path).map_err(BootError::Unseal)?;
+        let unsealed = sealed
+            .unseal(released.key, &expected, &Announce)
+            .map_err(BootError::Unseal)?;
+        let model = Model::load(unsealed, &()).map_err(|_| BootError::Load)?;
+
+        let lifecycle = Lifecycle::new();
+        let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());
+        lease.spend(0).map_err(|_| BootError::LeaseEnded)?;
+        Ok(Ready {
+            config: attested.config,
+            clock: attested.clock,
+            tls: attested.tls,
+            identity: attested.identity,
+            attester: attested.attester,
+            broker: attested.broker,
+            lease: Arc::new(lease),
+            lifecycle,
+            model,
+            _private: (),
+        })
+    }
+}
+
+/// Says once how much there is to decrypt; how far it has come is nobody's business outside.
+struct Announce;
+
+impl Progress for Announce {
+    fn total(&self, bytes: u64) {
+        event::emit(Event::Unsealing { bytes });
+    }
+
+    fn advance(&self, _bytes: u64) {}
+}
+
+fn read_all(reader: impl Read) -> Result<Zeroizing<Vec<u8>>, BootError> {
+    let limit = limits::LAUNCH_BYTES;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    reader
+        .take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| LaunchError::Unreadable)?;
+    if bytes.len() > limit {
+        return Err(LaunchError::TooLarge.into());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

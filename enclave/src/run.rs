@@ -1,0 +1,216 @@
+//! The whole life of an enclave: from the configuration's bytes to the exit code.
+//!
+//! Why apart: `main` and whole-system tests start the same thing.
+//!
+//! - [`keeper`]: renews the lease while the enclave lives
+//!
+//! # Invariants
+//! Whatever ends it, the model is gone when [`run`] returns after having served.
+
+mod keeper;
+
+use std::future::Future;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::api::{self, ApiState};
+use crate::auth::Auth;
+use crate::batch::EvidenceService;
+use crate::boot::{BootError, Keyed, Locked, Ready};
+use crate::engine;
+use crate::event::{self, Event};
+use crate::lifecycle::{Cause, Lifecycle};
+use crate::metrics::{self, Metrics};
+use crate::receipts::Receipts;
+use crate::server::Server;
+use crate::tls;
+
+/// How the life of an enclave ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum RunOutcome {
+    /// Asked to stop, and everything in flight was finished or given up.
+    Drained,
+    /// It could not start, or could not go on.
+    Failed,
+    /// The launcher or the configuration is to blame.
+    BadConfiguration,
+    /// The broker refused.
+    Denied,
+    /// The lease ended and was not renewed.
+    LeaseEnded,
+}
+
+impl RunOutcome {
+    /// 0: as asked; 1: an error; 2: the configuration; 3: the broker said no, at the start or later.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Drained => 0,
+            Self::Failed => 1,
+            Self::BadConfiguration => 2,
+            Self::Denied | Self::LeaseEnded => 3,
+        }
+    }
+}
+
+impl From<RunOutcome> for ExitCode {
+    fn from(outcome: RunOutcome) -> Self {
+        Self::from(outcome.code())
+    }
+}
+
+/// Where an enclave that became ready can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// Clients, over TLS.
+    pub api: SocketAddr,
+    /// The scraper, in clear.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Boots from `input` (the launch record, then the configuration, to the end), serves until `shutdown`
+/// resolves or something ends it, and says how it ended. `listening` is called once, when clients can connect.
+///
+/// Must be called within a multi-threaded tokio runtime with all its drivers.
+pub async fn run(
+    input: impl Read + Send + 'static,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(Listening),
+) -> RunOutcome {
+    tokio::pin!(shutdown);
+    let booted = tokio::select! {
+        () = &mut shutdown => return RunOutcome::Drained,
+        booted = boot(input) => booted,
+    };
+    let served = match booted {
+        Ok(ready) => serve(ready, shutdown, listening).await,
+        Err(error) => Err(error),
+    };
+    served.unwrap_or_else(|error| {
+        event::emit(error.event());
+        error.outcome()
+    })
+}
+
+async fn boot(input: impl Read + Send + 'static) -> Result<Ready, BootError> {
+    let locked = blocking(move || Locked::from_descriptor(input)).await?;
+    let keyed = locked.attest()?.obtain_key().await?;
+    blocking(move || Keyed::unseal(keyed)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BootError> + Send + 'static,
+) -> Result<T, BootError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| BootError::Panicked)?
+}
+
+async fn serve(
+    ready: Ready,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(Listening),
+) -> Result<RunOutcome, BootError> {
+    let Ready {
+        config,
+        clock,
+        tls,
+        identity,
+        attester,
+        broker,
+        lease,
+        lifecycle,
+        model,
+        ..
+    } = ready;
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let settings = engine::Settings {
+        queue: config.limits.queue,
+        lease: Arc::clone(&lease),
+        lifecycle: lifecycle.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let engine = engine::start(model, settings).map_err(|_| BootError::Thread)?;
+    let state = Arc::new(ApiState {
+        engine: engine.handle(),
+        identity: Arc::clone(&identity),
+        model_name: config.model.name.clone(),
+        limits: config.limits,
+        auth: Auth::new(config.access.clone(), Arc::clone(&clock)),
+        metrics: Arc::clone(&metrics),
+        lifecycle: lifecycle.clone(),
+        clock: Arc::clone(&clock),
+        lease: Arc::clone(&lease),
+        receipts: Arc::new(Receipts::new(Arc::clone(&identity), Arc::clone(&clock))),
+        evidence: EvidenceService::start(attester, identity),
+    });
+
+    let limits = config.limits;
+    let server_tls = tls::server_config(&tls).map_err(|_| BootError::Tls)?;
+    let app = api::router(state);
+    let api = Server::tls(config.listen.api, server_tls, app, limits, lifecycle.clone())
+        .await
+        .map_err(|_| BootError::Listen)?;
+    let scraped = match config.listen.metrics {
+        None => None,
+        Some(address) => {
+            let app = metrics::router(metrics);
+            let server = Server::plain(address, app, limits, lifecycle.clone()).await;
+            Some(server.map_err(|_| BootError::Listen)?)
+        }
+    };
+    announce(&api, scraped.as_ref(), clock.milliseconds(), listening)?;
+
+    let keeper = tokio::spawn(keeper::keep(broker, lease, clock, lifecycle.clone()));
+    let api = tokio::spawn(api.serve());
+    let scraped = scraped.map(|server| tokio::spawn(server.serve()));
+    let cause = until_draining(&lifecycle, shutdown).await;
+    event::emit(Event::Draining { cause: cause.name() });
+    // A server task ends by itself within the drain time; should it have panicked, its connections are gone.
+    let _ = api.await;
+    if let Some(scraped) = scraped {
+        let _ = scraped.await;
+    }
+    keeper.abort();
+    engine.stop();
+    engine.stopped().await;
+    event::emit(Event::Drained);
+    Ok(match cause {
+        Cause::Signal => RunOutcome::Drained,
+        Cause::LeaseEnded => RunOutcome::LeaseEnded,
+        Cause::ModelFailed | Cause::ListenerFailed => RunOutcome::Failed,
+    })
+}
+
+fn announce(
+    api: &Server,
+    metrics: Option<&Server>,
+    milliseconds: u64,
+    listening: impl FnOnce(Listening),
+) -> Result<(), BootError> {
+    let address = |server: &Server| server.address().map_err(|_| BootError::Listen);
+    let addresses = Listening {
+        api: address(api)?,
+        metrics: metrics.map(address).transpose()?,
+    };
+    event::emit(Event::Ready { milliseconds });
+    if let Some(metrics) = addresses.metrics {
+        event::emit(Event::MetricsListening { port: metrics.port() });
+    }
+    event::emit(Event::Listening {
+        port: addresses.api.port(),
+    });
+    listening(addresses);
+    Ok(())
+}
+
+async fn until_draining(lifecycle: &Lifecycle, shutdown: impl Future<Output = ()>) -> Cause {
+    tokio::select! {
+        () = shutdown => lifecycle.drain(Cause::Signal),
+        _ = lifecycle.draining() => {}
+    }
+    lifecycle.draining().await
+}

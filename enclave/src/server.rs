@@ -1,0 +1,252 @@
+//! Accepting connections within limits, and serving each at its pace.
+//!
+//! Why apart: everything a stranger can do before a request is a request ends here.
+//!
+//! - [`pace`]: how long a connection may take
+//! - [`stream`]: the stream that hyper drives
+//!
+//! # Invariants
+//! There are never more connections than the limit; further ones wait in the operating system's queue. A
+//! connection carries nothing but HTTP/1.1. When draining begins nothing more is accepted, requests in flight
+//! get the drain time, and then every connection is cut.
+
+mod pace;
+mod stream;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use self::pace::{Busy, Pace};
+use self::stream::Shared;
+use crate::connection::Connection;
+use crate::lifecycle::Lifecycle;
+use crate::limits::{self, Limits};
+
+/// One address, and what is served there.
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: Arc<Service>,
+}
+
+struct Service {
+    app: Router,
+    limits: Limits,
+    lifecycle: Lifecycle,
+}
+
+impl Server {
+    /// Listens for clients, over TLS.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn tls(
+        address: SocketAddr,
+        tls: Arc<rustls::ServerConfig>,
+        app: Router,
+        limits: Limits,
+        lifecycle: Lifecycle,
+    ) -> std::io::Result<Self> {
+        Self::bind(address, Some(TlsAcceptor::from(tls)), app, limits, lifecycle).await
+    }
+
+    /// Listens for a scraper, in clear: only for what may be read by anyone.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn plain(
+        address: SocketAddr,
+        app: Router,
+        mut limits: Limits,
+        lifecycle: Lifecycle,
+    ) -> std::io::Result<Self> {
+        limits.connections = limits::METRICS_CONNECTIONS;
+        Self::bind(address, None, app, limits, lifecycle).await
+    }
+
+    async fn bind(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        app: Router,
+        limits: Limits,
+        lifecycle: Lifecycle,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            tls,
+            service: Arc::new(Service {
+                app,
+                limits,
+                lifecycle,
+            }),
+        })
+    }
+
+    /// Where it listens; the port is the one the system chose when 0 was asked for.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the lifecycle drains and every connection has ended.
+    pub async fn serve(self) {
+        let places = Arc::new(Semaphore::new(self.service.limits.connections));
+        let mut connections = JoinSet::new();
+        let draining = self.service.lifecycle.draining();
+        tokio::pin!(draining);
+        loop {
+            // Tasks that ended are let go as soon as another connection comes.
+            while connections.try_join_next().is_some() {}
+            let accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, self.listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                _ = &mut draining => break,
+                accepted = accepted => accepted,
+            };
+            let (Ok(place), Ok((tcp, _))) = (place, accepted) else {
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                continue;
+            };
+            let (service, tls) = (Arc::clone(&self.service), self.tls.clone());
+            connections.spawn(async move {
+                serve_connection(service, tls, tcp).await;
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        let all = async { while connections.join_next().await.is_some() {} };
+        // What is still there after the drain time is cut when the set is dropped.
+        let _ = timeout(self.service.limits.drain_time, all).await;
+    }
+}
+
+async fn serve_connection(service: Arc<Service>, tls: Option<TlsAcceptor>, tcp: TcpStream) {
+    // Small answers must not wait for acknowledgements; a socket that refuses is slower and nothing else.
+    let _ = tcp.set_nodelay(true);
+    let pace = Arc::new(Pace::new(service.limits));
+    match tls {
+        None => {
+            let stream = Shared::new(tcp, Arc::clone(&pace));
+            serve_http(service, stream, pace, None).await;
+        }
+        Some(acceptor) => {
+            let handshake = timeout(service.limits.header_time, acceptor.accept(tcp));
+            let stream = tokio::select! {
+                stream = handshake => stream,
+                _ = service.lifecycle.draining() => return,
+            };
+            let Ok(Ok(stream)) = stream else {
+                return;
+            };
+            let stream = Shared::new(stream, Arc::clone(&pace));
+            let connection = Arc::new(Connection::new(stream.exporter()));
+            serve_http(service, stream, pace, Some(connection)).await;
+        }
+    }
+}
+
+async fn serve_http<S>(
+    service: Arc<Service>,
+    stream: Shared<S>,
+    pace: Arc<Pace>,
+    connection: Option<Arc<Connection>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answer = {
+        let (service, pace) = (Arc::clone(&service), Arc::clone(&pace));
+        move |request| answer(service.app.clone(), Arc::clone(&pace), connection.clone(), request)
+    };
+    let http = http1::Builder::new()
+        // The date would be the host's clock.
+        .auto_date_header(false)
+        // The pace sees to time; hyper's own timer also counts rest between requests.
+        .header_read_timeout(None::<Duration>)
+        .timer(TokioTimer::new())
+        .max_buf_size(limits::REQUEST_HEAD_BYTES)
+        .max_headers(limits::REQUEST_HEADERS)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    tokio::pin!(http);
+    tokio::select! {
+        // How a connection ended is the client's affair.
+        _ = http.as_mut() => return,
+        () = pace.exceeded() => return,
+        _ = service.lifecycle.draining() => {}
+    }
+    http.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = http => {}
+        () = pace.exceeded() => {}
+    }
+}
+
+async fn answer(
+    app: Router,
+    pace: Arc<Pace>,
+    connection: Option<Arc<Connection>>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let busy = pace.request();
+    let mut request = request.map(Body::new);
+    if let Some(connection) = &connection {
+        request.extensions_mut().insert(Arc::clone(connection));
+    }
+    let response = app.oneshot(request).await?;
+    if connection.is_some_and(|connection| connection.bound().is_some()) {
+        pace.bound();
+    }
+    Ok(response.map(|body| Body::new(Held { body, _busy: busy })))
+}
+
+/// An answer's body with the guard that says it is not yet handed over.
+struct Held {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;
