@@ -5,6 +5,9 @@
 //! # Invariants
 //! Sizes are bytes unless the name says otherwise, and are checked before anything is parsed.
 
+/// The largest integer in any document: 2^53 - 1, on which all JSON libraries agree (RFC 8785 section 3.2.2.3).
+pub const INTEGER: u64 = (1 << 53) - 1;
+
 /// A hardware report: the largest known are TDX quotes, below 8 KiB; newer ones may be a few times larger.
 pub const REPORT: usize = 64 * 1024;
 

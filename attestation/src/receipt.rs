@@ -262,14 +262,19 @@ impl SignedReceipt {
     /// Reads the text.
     ///
     /// # Errors
-    /// [`ParseError`] when it is too long, no base64url, or not canonical inside or outside.
+    /// [`ParseError`] when it is too long, no base64url, not canonical inside or outside, or has an
+    /// integer above [`limits::INTEGER`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let part = Part::Receipt;
         at_most(text.len(), limits::RECEIPT, part)?;
         let outer = decode_url(text).ok_or(ParseError::Shape(part))?;
         let wire: Wire = canonical::from_slice(&outer).map_err(|error| parse::canonical(error, part))?;
-        let receipt =
+        let receipt: Receipt =
             canonical::from_slice(&wire.receipt.0).map_err(|error| parse::canonical(error, part))?;
+        let numbers = [receipt.prompt_tokens, receipt.completion_tokens, receipt.sequence];
+        if numbers.iter().any(|number| *number > limits::INTEGER) {
+            return Err(ParseError::Value(part));
+        }
         Ok(Self {
             bytes: wire.receipt.0,
             receipt,

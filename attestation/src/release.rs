@@ -232,14 +232,16 @@ impl ReleaseHeader {
     /// Reads the header's text.
     ///
     /// # Errors
-    /// [`ParseError`] when it is too long, no base64url, not canonical, or names no manifest or too many.
+    /// [`ParseError`] when it is too long, no base64url, not canonical, names no manifest or too
+    /// many, or has an integer above [`limits::INTEGER`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let part = Part::Release;
         at_most(text.len(), limits::RELEASE_HEADER, part)?;
         let bytes = decode_url(text).ok_or(ParseError::Shape(part))?;
         let header: Self = canonical::from_slice(&bytes).map_err(|error| parse::canonical(error, part))?;
         at_most(header.manifests.len(), limits::RELEASE_MANIFESTS, part)?;
-        if header.manifests.is_empty() {
+        let LeaseTerms { seconds, tokens } = header.lease;
+        if header.manifests.is_empty() || seconds.max(tokens) > limits::INTEGER {
             return Err(ParseError::Value(part));
         }
         Ok(header)

@@ -16,8 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The largest: what never expires. 2^53 - 1, RFC 8785 section 3.2.2.3 (I-JSON integers).
-    pub const MAX: Self = Self((1 << 53) - 1);
+    /// The largest: what never expires.
+    pub const MAX: Self = Self(crate::limits::INTEGER);
 
     /// From seconds since 1970-01-01 UTC; later than [`Self::MAX`] becomes that.
     #[must_use]
