@@ -28,8 +28,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::engine::backend::{Abilities, Backend, Prompt, Sampling};
-use crate::engine::job::{Answering, Embedding, Job, Refusal};
+use crate::engine::backend::{Abilities, Backend, Order, Prompt};
+use crate::engine::job::{Answering, Embeddings, Job, Refusal};
 use crate::engine::queue::Queue;
 use crate::event::{Event, emit};
 use crate::lease::Lease;
@@ -185,23 +185,23 @@ impl EngineHandle {
     ///
     /// # Errors
     /// [`Refusal`], at once.
-    pub fn generate(&self, prompt: Prompt, sampling: Sampling) -> Result<Answering, Refusal> {
-        let Abilities::Decode { chat, .. } = self.abilities else {
+    pub fn generate(&self, order: Order) -> Result<Answering, Refusal> {
+        let Abilities::Decode { chat } = self.abilities else {
             return Err(Refusal::WrongModelKind);
         };
-        if !chat && matches!(prompt, Prompt::Chat(_)) {
+        if !chat && matches!(order.prompt, Prompt::Chat(_)) {
             return Err(Refusal::NoChatTemplate);
         }
-        let (job, answering) = job::generate(prompt, sampling);
+        let (job, answering) = job::generate(order);
         self.push(job)?;
         Ok(answering)
     }
 
-    /// Queues texts to embed. Dropping the [`Embedding`] cancels it.
+    /// Queues texts to embed. Dropping the [`Embeddings`] cancels it.
     ///
     /// # Errors
     /// [`Refusal`], at once.
-    pub fn embed(&self, texts: Vec<Zeroizing<String>>) -> Result<Embedding, Refusal> {
+    pub fn embed(&self, texts: Vec<Zeroizing<String>>) -> Result<Embeddings, Refusal> {
         if !matches!(self.abilities, Abilities::Embed { .. }) {
             return Err(Refusal::WrongModelKind);
         }

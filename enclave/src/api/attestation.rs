@@ -37,7 +37,7 @@ async fn attestation(
         .evidence
         .evidence_for(nonce)
         .await
-        .map_err(|NoEvidence::Busy | NoEvidence::Unavailable| ApiError::NoEvidence)?;
+        .map_err(|(NoEvidence::Busy | NoEvidence::Unavailable)| ApiError::NoEvidence)?;
     let document = AttestationDocument {
         identity: state.identity.bytes().to_vec(),
         evidence: Evidence::from_json(&answer.evidence).map_err(|_| ApiError::NoEvidence)?,

@@ -81,7 +81,14 @@ pub enum ApiError {
         /// The largest value taken.
         limit: usize,
     },
-    /// The prompt leaves no room for an answer.
+    /// There is nothing to continue.
+    EmptyPrompt,
+    /// A text to embed is too long.
+    InputTooLong {
+        /// Tokens the model takes.
+        limit: usize,
+    },
+    /// Prompt and answer do not fit in the model's context.
     ContextExceeded {
         /// Tokens the model can hold, prompt and answer together.
         limit: usize,
@@ -151,7 +158,8 @@ impl ApiError {
             Self::InvalidValue { .. } | Self::AboveLimit { .. } => {
                 (StatusCode::BAD_REQUEST, InvalidRequest, "invalid_value")
             }
-            Self::ContextExceeded { .. } => {
+            Self::EmptyPrompt => (StatusCode::BAD_REQUEST, InvalidRequest, "empty_prompt"),
+            Self::ContextExceeded { .. } | Self::InputTooLong { .. } => {
                 (StatusCode::BAD_REQUEST, InvalidRequest, "context_length_exceeded")
             }
             Self::WrongModelKind => (StatusCode::BAD_REQUEST, InvalidRequest, "wrong_model_kind"),
@@ -181,6 +189,7 @@ impl ApiError {
             Self::NotAnObject(field) => field,
             Self::ModelNotFound => Some("model"),
             Self::InvalidNonce => Some("nonce"),
+            Self::InputTooLong { .. } => Some("input"),
             Self::TemplateRefused | Self::NoChatTemplate => Some("messages"),
             _ => None,
         }
@@ -257,8 +266,13 @@ impl fmt::Display for ApiError {
             Self::AboveLimit { field, limit } => write!(f, "`{field}` is at most {limit} here"),
             Self::ContextExceeded { limit } => write!(
                 f,
-                "the prompt leaves no room for an answer: this model holds {limit} tokens in all"
+                "prompt and answer do not fit: this model holds {limit} tokens in all; shorten the prompt or ask \
+                 for fewer tokens"
             ),
+            Self::EmptyPrompt => f.write_str("the prompt is empty: there is nothing to continue"),
+            Self::InputTooLong { limit } => {
+                write!(f, "a text in `input` is too long: this model takes {limit} tokens; split the text")
+            }
             Self::WrongModelKind => {
                 f.write_str("the model served here does not do this: GET /v1/models shows what it is")
             }

@@ -8,10 +8,11 @@
 
 use std::fmt;
 
+use anchorhold_models::{Delta, Embedding, Finish};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::engine::backend::{Delta, FinishReason, Prompt, Sampling, Usage, Vector};
+use crate::engine::backend::Order;
 
 /// Why the engine does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,24 @@ pub enum Refusal {
     NoChatTemplate,
     /// The chat template refuses these messages.
     TemplateRefused,
-    /// The prompt leaves no room for an answer.
+    /// There is nothing to continue.
+    EmptyPrompt,
+    /// Prompt and answer do not fit.
     ContextExceeded {
         /// Tokens the model holds.
         limit: usize,
     },
-    /// A value of the sampling parameters is not taken by the model's library.
+    /// A text to embed does not fit.
+    InputTooLong {
+        /// Tokens the model takes.
+        limit: usize,
+    },
+    /// A sampling parameter is out of its bounds.
     Sampling {
         /// The parameter.
         field: &'static str,
+        /// What it may be.
+        bounds: &'static str,
     },
     /// The engine takes no more work, or the lease ended.
     ShuttingDown,
@@ -47,8 +57,11 @@ impl fmt::Display for Refusal {
             Self::WrongModelKind => f.write_str("the model does not do this"),
             Self::NoChatTemplate => f.write_str("the model has no chat template"),
             Self::TemplateRefused => f.write_str("the chat template refuses these messages"),
-            Self::ContextExceeded { limit } => write!(f, "more than {limit} tokens"),
-            Self::Sampling { field } => write!(f, "`{field}` is not taken"),
+            Self::EmptyPrompt => f.write_str("the prompt is empty"),
+            Self::ContextExceeded { limit } | Self::InputTooLong { limit } => {
+                write!(f, "more than {limit} tokens")
+            }
+            Self::Sampling { field, bounds } => write!(f, "`{field}` must be {bounds}"),
             Self::ShuttingDown => f.write_str("the engine is shutting down"),
             Self::Failed => f.write_str("the model failed"),
         }
@@ -59,15 +72,12 @@ impl std::error::Error for Refusal {}
 
 /// What comes back while a text is generated.
 pub enum Reply {
-    /// The prompt was accepted and has this many tokens.
-    Started {
-        /// Of the prompt.
-        prompt_tokens: u64,
-    },
+    /// The prompt was accepted.
+    Started,
     /// A piece of the answer.
     Piece(Delta),
     /// The answer is complete.
-    Finished(FinishReason, Usage),
+    Finished(Finish),
     /// There will be no more of it.
     Refused(Refusal),
 }
@@ -82,15 +92,15 @@ impl Answering {
     }
 }
 
-/// The caller's half of an embedding.
-pub struct Embedding(mpsc::Receiver<Result<Vector, Refusal>>);
+/// The caller's half of texts being embedded.
+pub struct Embeddings(mpsc::Receiver<Result<Embedding, Refusal>>);
 
-impl Embedding {
+impl Embeddings {
     /// The next vector, in the order of the texts.
     ///
     /// # Errors
     /// [`Refusal`]; there are no more vectors then.
-    pub async fn next(&mut self) -> Result<Vector, Refusal> {
+    pub async fn next(&mut self) -> Result<Embedding, Refusal> {
         self.0.recv().await.unwrap_or(Err(Refusal::Failed))
     }
 }
@@ -98,13 +108,12 @@ impl Embedding {
 /// The engine's half.
 pub(super) enum Job {
     Generate {
-        prompt: Prompt,
-        sampling: Sampling,
+        order: Order,
         reply: mpsc::Sender<Reply>,
     },
     Embed {
         texts: Vec<Zeroizing<String>>,
-        reply: mpsc::Sender<Result<Vector, Refusal>>,
+        reply: mpsc::Sender<Result<Embedding, Refusal>>,
     },
 }
 
@@ -129,17 +138,13 @@ impl Job {
 
 /// Room for a whole answer: one piece a token, the start, the text held back, and the end. tokio allocates
 /// the room as it is used.
-pub(super) fn generate(prompt: Prompt, sampling: Sampling) -> (Job, Answering) {
-    let (reply, receiver) = mpsc::channel(sampling.max_tokens.saturating_add(4));
-    let job = Job::Generate {
-        prompt,
-        sampling,
-        reply,
-    };
-    (job, Answering(receiver))
+pub(super) fn generate(order: Order) -> (Job, Answering) {
+    let tokens = order.sampling.max_tokens.unwrap_or(order.most_tokens);
+    let (reply, receiver) = mpsc::channel(tokens.saturating_add(4));
+    (Job::Generate { order, reply }, Answering(receiver))
 }
 
-pub(super) fn embed(texts: Vec<Zeroizing<String>>) -> (Job, Embedding) {
+pub(super) fn embed(texts: Vec<Zeroizing<String>>) -> (Job, Embeddings) {
     let (reply, receiver) = mpsc::channel(texts.len().saturating_add(1));
-    (Job::Embed { texts, reply }, Embedding(receiver))
+    (Job::Embed { texts, reply }, Embeddings(receiver))
 }

@@ -4,12 +4,14 @@
 //!
 //! # Invariants
 //! Each round gives every running job one step: a slice of a prompt, a token, or one text to embed. Before
-//! each step the job's caller must still be there and the lease must cover what the step may compute.
+//! each step the job's caller must still be there and the lease alive; a prompt is paid for before it is
+//! computed, and a token or a vector before it is handed out.
 
+use anchorhold_models::{Delta, Embedding, Step};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::engine::backend::{Backend, Delta, Step, Stepper, Vector};
+use crate::engine::backend::{Backend, Stepper};
 use crate::engine::job::{Job, Refusal, Reply};
 use crate::engine::queue::Queue;
 use crate::lease::{Lease, Spent};
@@ -68,25 +70,17 @@ fn begin<'m>(job: Job, backend: &'m dyn Backend, lease: &Lease, metrics: &Metric
             texts: texts.into_iter(),
             reply,
         })),
-        Job::Generate {
-            prompt,
-            sampling,
-            reply,
-        } => {
-            let started = backend.start(prompt, sampling).and_then(|stepper| {
-                let prompt_tokens = stepper.usage().prompt_tokens;
-                let paid = lease.spend(prompt_tokens).map_err(|_| Refusal::ShuttingDown)?;
-                Ok((stepper, prompt_tokens, paid))
+        Job::Generate { order, reply } => {
+            let started = backend.start(order).and_then(|stepper| {
+                let tokens = count(stepper.usage().prompt_tokens);
+                let Spent { .. } = lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
+                metrics.prompt_tokens(tokens);
+                Ok(stepper)
             });
             match started {
-                Ok((stepper, prompt_tokens, Spent { .. })) => {
-                    metrics.prompt_tokens(prompt_tokens);
-                    reply.try_send(Reply::Started { prompt_tokens }).ok()?;
-                    Some(Turn::Text(Text {
-                        stepper,
-                        reply,
-                        next_token: None,
-                    }))
+                Ok(stepper) => {
+                    let text = Text { stepper, reply };
+                    text.send(Reply::Started).then_some(Turn::Text(text))
                 }
                 Err(refusal) => {
                     // A caller that left needs no answer.
@@ -98,11 +92,14 @@ fn begin<'m>(job: Job, backend: &'m dyn Backend, lease: &Lease, metrics: &Metric
     }
 }
 
+/// Leases count in 64 bits on every machine.
+fn count(tokens: usize) -> u64 {
+    u64::try_from(tokens).unwrap_or(u64::MAX)
+}
+
 struct Text<'m> {
     stepper: Box<dyn Stepper + 'm>,
     reply: mpsc::Sender<Reply>,
-    /// The next token has been paid for.
-    next_token: Option<Spent>,
 }
 
 impl Text<'_> {
@@ -112,14 +109,11 @@ impl Text<'_> {
             metrics.cancelled();
             return false;
         }
-        match self.step(lease) {
-            Ok(Step::Prefilling) => true,
-            Ok(Step::Token(delta)) => {
-                metrics.completion_tokens(1);
-                self.tell(delta)
-            }
-            Ok(Step::Finished(reason, delta)) => {
-                let _ = self.tell(delta) && self.send(Reply::Finished(reason, self.stepper.usage()));
+        match self.step(lease, metrics) {
+            Ok(Step::Prefilling { .. }) => true,
+            Ok(Step::Delta(delta)) => self.tell(delta),
+            Ok(Step::Finished(finish)) => {
+                let _ = self.send(Reply::Finished(finish));
                 false
             }
             Err(refusal) => {
@@ -129,12 +123,13 @@ impl Text<'_> {
         }
     }
 
-    /// Pays for one token ahead: a step over the prompt does not use it up, a step that makes a token does.
-    fn step(&mut self, lease: &Lease) -> Result<Step, Refusal> {
-        let price = u64::from(self.next_token.is_none());
-        let paid = lease.spend(price).map_err(|_| Refusal::ShuttingDown)?;
+    fn step(&mut self, lease: &Lease, metrics: &Metrics) -> Result<Step, Refusal> {
+        let Spent { .. } = lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
+        let before = self.stepper.usage().completion_tokens;
         let step = self.stepper.step()?;
-        self.next_token = matches!(step, Step::Prefilling).then_some(paid);
+        let made = count(self.stepper.usage().completion_tokens.saturating_sub(before));
+        let Spent { .. } = lease.spend(made).map_err(|_| Refusal::ShuttingDown)?;
+        metrics.completion_tokens(made);
         Ok(step)
     }
 
@@ -150,7 +145,7 @@ impl Text<'_> {
 
 struct Vectors {
     texts: std::vec::IntoIter<Zeroizing<String>>,
-    reply: mpsc::Sender<Result<Vector, Refusal>>,
+    reply: mpsc::Sender<Result<Embedding, Refusal>>,
 }
 
 impl Vectors {
@@ -163,17 +158,21 @@ impl Vectors {
         let Some(text) = self.texts.next() else {
             return false;
         };
-        let vector = lease
-            .spend(0)
-            .map_err(|_| Refusal::ShuttingDown)
-            .and_then(|alive| backend.embed(text).map(|vector| (alive, vector)))
-            .and_then(|(Spent { .. }, vector)| {
-                // The model counts the tokens, so they are paid for before the vector is handed out.
-                let Spent { .. } = lease.spend(vector.tokens).map_err(|_| Refusal::ShuttingDown)?;
-                metrics.prompt_tokens(vector.tokens);
-                Ok(vector)
-            });
+        let vector = Self::embed(&text, backend, lease, metrics);
         let more = vector.is_ok() && self.texts.len() > 0;
         self.reply.try_send(vector).is_ok() && more
+    }
+    fn embed(
+        text: &str,
+        backend: &dyn Backend,
+        lease: &Lease,
+        metrics: &Metrics,
+    ) -> Result<Embedding, Refusal> {
+        let Spent { .. } = lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
+        let vector = backend.embed(text)?;
+        let tokens = count(vector.tokens);
+        let Spent { .. } = lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
+        metrics.prompt_tokens(tokens);
+        Ok(vector)
     }
 }

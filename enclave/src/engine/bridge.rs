@@ -1,0 +1,98 @@
+//! A model of `anchorhold_models` as the engine's backend.
+//!
+//! Why apart: the only file of this crate that knows how the library is called, and which of its errors are
+//! the caller's.
+//!
+//! # Invariants
+//! An error that may be the model's owner's fault is a failure: nothing about it reaches the caller.
+
+use anchorhold_models::{
+    ChatError, Decoder, EmbedError, Embedding, GenerateError, Generation, Model, PromptError, SamplingParams,
+    Step, Truncation, Usage,
+};
+
+use crate::engine::backend::{Abilities, Backend, Order, Prompt, Stepper};
+use crate::engine::job::Refusal;
+
+impl Backend for Model {
+    fn abilities(&self) -> Abilities {
+        match self {
+            Self::Decoder(decoder) => Abilities::Decode {
+                chat: decoder.info().chat,
+            },
+            Self::Embedder(embedder) => Abilities::Embed {
+                width: embedder.info().width,
+            },
+        }
+    }
+
+    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal> {
+        let Self::Decoder(decoder) = self else {
+            return Err(Refusal::WrongModelKind);
+        };
+        Ok(Box::new(generation(decoder, order)?))
+    }
+
+    fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
+        let Self::Embedder(embedder) = self else {
+            return Err(Refusal::WrongModelKind);
+        };
+        let context = embedder.info().context_length;
+        embedder.embed_one(0, text, Truncation::Refuse).map_err(|error| match error {
+            EmbedError::TooLong { .. } | EmbedError::TooManyBytes { .. } => {
+                Refusal::InputTooLong { limit: context }
+            }
+            EmbedError::Count { .. }
+            | EmbedError::Tokenizer
+            | EmbedError::NotFinite
+            | EmbedError::Compute => Refusal::Failed,
+        })
+    }
+}
+
+fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal> {
+    let context = decoder.info().context_length;
+    let too_long = Refusal::ContextExceeded { limit: context };
+    let prompt = match order.prompt {
+        Prompt::Text(text) => decoder.text_prompt(&text).map_err(|error| match error {
+            PromptError::Empty => Refusal::EmptyPrompt,
+            PromptError::TooLong => too_long,
+            PromptError::Failed => Refusal::Failed,
+        })?,
+        Prompt::Chat(messages) => decoder.chat_prompt(&messages).map_err(|error| match error {
+            ChatError::NoTemplate => Refusal::NoChatTemplate,
+            ChatError::Empty => Refusal::EmptyPrompt,
+            ChatError::TooLong => too_long,
+            ChatError::Refused => Refusal::TemplateRefused,
+            ChatError::Failed => Refusal::Failed,
+        })?,
+    };
+    let room = context.saturating_sub(prompt.len());
+    let max_tokens = order.sampling.max_tokens.unwrap_or_else(|| order.most_tokens.min(room).max(1));
+    let sampling = SamplingParams {
+        max_tokens: Some(max_tokens),
+        ..order.sampling
+    };
+    let sampling = sampling.validate().map_err(|error| Refusal::Sampling {
+        field: error.field,
+        bounds: error.bounds,
+    })?;
+    decoder.start(prompt, sampling).map_err(refusal)
+}
+
+fn refusal(error: GenerateError) -> Refusal {
+    match error {
+        GenerateError::ContextExceeded { context, .. } => Refusal::ContextExceeded { limit: context },
+        GenerateError::NotFinite | GenerateError::Compute => Refusal::Failed,
+    }
+}
+
+impl Stepper for Generation<'_> {
+    fn step(&mut self) -> Result<Step, Refusal> {
+        Generation::step(self).map_err(refusal)
+    }
+
+    fn usage(&self) -> Usage {
+        Generation::usage(self)
+    }
+}
