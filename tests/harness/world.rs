@@ -1,0 +1,250 @@
+//! One owner, one sealed model, one configuration, one policy: what most whole-system tests start from.
+//!
+//! Why apart: a test says only what is different in its world; all else is the working case.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use anchorhold_attestation::simulated::LaunchRecord;
+use anchorhold_encoding::{Digest, sha256, sha384};
+use serde_json::Value;
+
+use crate::process::{Process, Programs, run};
+
+/// The key, resource and model name of every world.
+pub const KEY_ID: &str = "demo";
+/// The resource the enclave asks for.
+pub const RESOURCE: &str = "default/model/demo";
+/// The name the API serves the model under.
+pub const MODEL_NAME: &str = "demo";
+
+/// A folder with a store, a sealed model and everything that goes with them.
+#[derive(Debug)]
+pub struct World {
+    /// The binaries.
+    pub programs: Programs,
+    folder: tempfile::TempDir,
+    /// What `owner keygen` printed.
+    pub owner: Value,
+    /// What `owner seal` printed.
+    pub sealed: Value,
+    /// Where the broker is to listen.
+    pub broker_address: String,
+    /// The enclave's configuration, as text to be edited before [`World::write_policies`].
+    pub config: String,
+    /// The policy of owner and client, as text to be edited.
+    pub policy: String,
+    /// The broker's configuration, as text to be edited.
+    pub broker: String,
+}
+
+impl World {
+    /// Makes a key of class `insecure`, seals `model`, and writes the texts of the working case.
+    #[must_use]
+    pub fn new(programs: Programs, model: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = text(&folder.path().join("store"));
+        let keygen = ["owner", "keygen", "--store", &store, "--key-id", KEY_ID, "--class", "insecure", "--json"];
+        let owner = run(programs.host, &keygen).expect(0).json();
+        let out = text(&folder.path().join("model.sealed"));
+        let seal = [
+            "owner", "seal", "--store", &store, "--key-id", KEY_ID, "--model", &text(model), "--out", &out, "--name",
+            MODEL_NAME, "--json",
+        ];
+        let sealed = run(programs.host, &seal).expect(0).json();
+        let mut world = Self {
+            programs,
+            folder,
+            owner,
+            sealed,
+            broker_address: free_address(),
+            config: String::new(),
+            policy: String::new(),
+            broker: String::new(),
+        };
+        world.config = world.working_config();
+        world.policy = world.working_policy();
+        world.broker = world.working_broker();
+        world
+    }
+
+    /// The demo model's folder: a real chat model that every clone has.
+    #[must_use]
+    pub fn demo_model() -> PathBuf {
+        crate::tree::root().join("xtask/demo-model")
+    }
+
+    /// A path in this world's folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The manifest digest of the sealed model.
+    #[must_use]
+    pub fn manifest(&self) -> String {
+        self.sealed["manifest_sha256"].as_str().expect("seal prints the manifest digest").to_owned()
+    }
+
+    fn working_config(&self) -> String {
+        format!(
+            r#"version = "0.1.0"
+algorithm = "sha256"
+not_after = 4000000000
+platform = "insecure-simulated"
+dangerously_host_time = true
+
+[broker]
+url = "https://{}"
+tls_spki_sha256 = "{}"
+release_key = "{}"
+resource = "{RESOURCE}"
+attempts = 2
+
+[model]
+name = "{MODEL_NAME}"
+key_id = "{KEY_ID}"
+class = "insecure"
+path = "{}"
+manifest_sha256 = "{}"
+
+[listen]
+api = "127.0.0.1:0"
+metrics = "127.0.0.1:0"
+"#,
+            self.broker_address,
+            self.owner["tls_spki_sha256"].as_str().unwrap(),
+            self.owner["release_key"].as_str().unwrap(),
+            text(&self.path("model.sealed")),
+            self.manifest(),
+        )
+    }
+
+    /// Digest of the configuration as it stands now.
+    #[must_use]
+    pub fn config_sha256(&self) -> Digest<32> {
+        sha256(&[self.config.as_bytes()])
+    }
+
+    /// Measurement of the enclave binary.
+    #[must_use]
+    pub fn measurement(&self) -> Digest<48> {
+        sha384(&[&std::fs::read(self.programs.enclave).expect("the enclave's binary")])
+    }
+
+    /// The policy of the working case for the configuration as it stands now.
+    #[must_use]
+    pub fn working_policy(&self) -> String {
+        format!(
+            r#"version = 1
+manifest_sha256 = "{}"
+config_sha256 = "{}"
+any_chip_of = ["insecure-simulated"]
+dangerously_accept_simulated = true
+dangerously_accept_weakened = ["dangerously_host_time"]
+
+[[reference_values]]
+name = "under test"
+platform = "insecure-simulated"
+measurement = "{}"
+minimum_tcb = 1
+"#,
+            self.manifest(),
+            self.config_sha256(),
+            self.measurement(),
+        )
+    }
+
+    fn working_broker(&self) -> String {
+        format!(
+            "listen = \"{}\"\n\n[[resource]]\npath = \"{RESOURCE}\"\nkey_id = \"{KEY_ID}\"\npolicy = \"policy.toml\"\n",
+            self.broker_address
+        )
+    }
+
+    /// Edits the configuration and makes the policy expect exactly the edited one.
+    pub fn configure(&mut self, edit: impl FnOnce(String) -> String) {
+        self.config = edit(std::mem::take(&mut self.config));
+        self.policy = self.working_policy();
+    }
+
+    /// Writes the texts to their files.
+    pub fn write_policies(&self) {
+        for (name, content) in [("enclave.toml", &self.config), ("policy.toml", &self.policy), ("broker.toml", &self.broker)] {
+            std::fs::write(self.path(name), content).expect("the folder is writable");
+        }
+    }
+
+    /// Starts the broker and waits until it listens.
+    #[must_use]
+    pub fn start_broker(&self) -> Process {
+        self.write_policies();
+        let (store, config) = (text(&self.path("store")), text(&self.path("broker.toml")));
+        let arguments = ["owner", "broker", "--store", &store, "--config", &config, "--json"];
+        let mut broker = Process::start(Path::new(self.programs.host), &arguments, None);
+        broker.next().unwrap_or_else(|| panic!("the broker listens"));
+        broker
+    }
+
+    /// What the simulated platform hands an enclave: the launch record it would measure, and `config`.
+    #[must_use]
+    pub fn launch_input(&self, config: &str) -> Vec<u8> {
+        let record = LaunchRecord { measurement: self.measurement(), host_data: sha256(&[config.as_bytes()]) };
+        [record.encode().as_slice(), config.as_bytes()].concat()
+    }
+
+    /// Starts an enclave with `config` on the simulated platform, without waiting.
+    #[must_use]
+    pub fn start_enclave(&self, config: &str) -> Process {
+        Process::start(Path::new(self.programs.enclave), &[], Some(self.launch_input(config)))
+    }
+
+    /// Starts the enclave of this world and waits until it serves.
+    #[must_use]
+    pub fn serve(&self) -> Serving {
+        let mut process = self.start_enclave(&self.config);
+        let mut metrics = None;
+        loop {
+            let event = process.next().unwrap_or_else(|| panic!("the enclave serves"));
+            let port = || u16::try_from(event["port"].as_u64().unwrap()).unwrap();
+            match event["event"].as_str() {
+                Some("metrics_listening") => metrics = Some(port()),
+                Some("listening") => return Serving { port: port(), metrics, process },
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs `anchorhold client ...` against an enclave with this world's policy.
+    #[must_use]
+    pub fn client(&self, port: u16, arguments: &[&str]) -> crate::process::Finished {
+        let (url, policy) = (format!("https://127.0.0.1:{port}"), text(&self.path("policy.toml")));
+        let (command, rest) = arguments.split_first().expect("a client command");
+        let all = [&["client", command, "--url", &url, "--policy", &policy], rest].concat();
+        run(self.programs.host, &all)
+    }
+}
+
+/// An enclave that serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// Port of the API on the loopback address.
+    pub port: u16,
+    /// Port of the metrics, once it was told.
+    pub metrics: Option<u16>,
+    /// The process.
+    pub process: Process,
+}
+
+/// An address nobody listens on at the moment.
+#[must_use]
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// A path as an argument.
+#[must_use]
+pub fn text(path: &Path) -> String {
+    path.to_str().expect("test paths are UTF-8").to_owned()
+}
