@@ -67,11 +67,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(usage) => {
             // Help and version are answers, on standard output with status 0; anything else is usage.
-            let exit = if usage.use_stderr() { Exit::Usage } else { Exit::Yes };
-            return if usage.print().is_ok() { exit.code() } else { Exit::Error.code() };
+            let exit = if usage.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Yes
+            };
+            return if usage.print().is_ok() {
+                exit.code()
+            } else {
+                Exit::Error.code()
+            };
         }
     };
-    let output = Output::new(if arguments.json { Format::Json } else { Format::Text });
+    let output = Output::new(if arguments.json {
+        Format::Json
+    } else {
+        Format::Text
+    });
     match dispatch(arguments.role, &output) {
         Ok(exit) => exit.code(),
         Err(failure) => {
@@ -130,7 +142,13 @@ mod tests {
     #[test]
     fn wrong_usage_is_two_and_help_is_zero() {
         let status = |arguments: &[&str]| format!("{:?}", run(arguments.iter().map(OsString::from)));
-        assert_eq!(status(&["anchorhold", "owner", "no-such"]), format!("{:?}", ExitCode::from(2)));
-        assert_eq!(status(&["anchorhold", "--version"]), format!("{:?}", ExitCode::from(0)));
+        assert_eq!(
+            status(&["anchorhold", "owner", "no-such"]),
+            format!("{:?}", ExitCode::from(2))
+        );
+        assert_eq!(
+            status(&["anchorhold", "--version"]),
+            format!("{:?}", ExitCode::from(0))
+        );
     }
 }

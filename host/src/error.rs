@@ -22,8 +22,6 @@ pub enum Exit {
     Usage,
     /// 3: a policy denied.
     Denied,
-    /// The status of a child whose exit is ours (`operator launch`).
-    Child(u8),
 }
 
 impl Exit {
@@ -35,7 +33,6 @@ impl Exit {
             Self::Error => 1,
             Self::Usage => 2,
             Self::Denied => 3,
-            Self::Child(status) => status,
         })
     }
 }
@@ -49,6 +46,15 @@ pub trait Explain: std::error::Error {
     /// The reasons, when a policy denied.
     fn denial(&self) -> Option<&Denial> {
         None
+    }
+    /// The exit status. A refusal that is not a policy's (evidence that does not verify, a channel that is not
+    /// the enclave's) says 3 here as well.
+    fn exit(&self) -> Exit {
+        if self.denial().is_some() {
+            Exit::Denied
+        } else {
+            Exit::Error
+        }
     }
 }
 
@@ -147,9 +153,32 @@ impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
         let denied = error.denial().map(denied_rules).unwrap_or_default();
         Self {
-            exit: if denied.is_empty() { Exit::Error } else { Exit::Denied },
+            exit: error.exit(),
             denied,
             ..Self::new(error.code(), error.to_string(), error.hint())
         }
     }
+}
+
+/// Errors of the other crates already have their words; a script needs a constant too.
+macro_rules! explain {
+    ($($error:ty => $code:literal,)*) => {$(
+        impl Explain for $error {
+            fn code(&self) -> &'static str {
+                $code
+            }
+
+            fn hint(&self) -> String {
+                <$error>::hint(self).to_owned()
+            }
+        }
+    )*};
+}
+
+explain! {
+    anchorhold_attestation::ParseError => "malformed",
+    anchorhold_attestation::PolicyError => "policy",
+    anchorhold_models::ManifestError => "model_folder",
+    anchorhold_models::SealError => "seal",
+    anchorhold_models::UnsealError => "sealed_file",
 }

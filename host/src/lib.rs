@@ -8,7 +8,8 @@
 //! - [`operator`]: launches enclaves and looks at them from outside, trusting and trusted with nothing
 //! - [`publisher`]: computes the reference values others write into policies
 //! - [`cli`]: arguments to roles; [`output`], [`error`], [`progress`]: what a person or a script sees
-//! - [`tls`], [`clock`], [`limits`], [`secret_file`]: what every role needs and no role may weaken
+//! - [`tls`], [`clock`], [`limits`], [`secret_file`], [`stop`], [`measurement`]: what several roles need and
+//!   no role may weaken
 //!
 //! # Invariants
 //! Roles never import one another. Standard output is data, standard error is talk. Time enters only
@@ -21,10 +22,12 @@ pub mod client;
 pub mod clock;
 pub mod error;
 pub mod limits;
+pub mod measurement;
 pub mod operator;
 pub mod output;
 pub mod owner;
 pub mod progress;
 pub mod publisher;
 pub mod secret_file;
+pub mod stop;
 pub mod tls;

@@ -121,8 +121,18 @@ impl Output {
 /// The reasons of a denial as a table, each row ending in a newline: rule, expected, found, what to do.
 #[must_use]
 pub fn denial_table(rules: &[DeniedRule]) -> String {
-    let row = |rule: &DeniedRule| [rule.rule.clone(), rule.expected.clone(), rule.found.clone(), rule.hint.clone()];
-    table(["rule", "expected", "found", "what to do"], &rules.iter().map(row).collect::<Vec<_>>())
+    let row = |rule: &DeniedRule| {
+        [
+            rule.rule.clone(),
+            rule.expected.clone(),
+            rule.found.clone(),
+            rule.hint.clone(),
+        ]
+    };
+    table(
+        ["rule", "expected", "found", "what to do"],
+        &rules.iter().map(row).collect::<Vec<_>>(),
+    )
 }
 
 /// Columns as wide as their widest cell, two spaces between; each row ends in a newline.
@@ -135,7 +145,10 @@ pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
         }
     }
     let line = |cells: [&str; N]| {
-        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     let mut text = line(head);
@@ -151,7 +164,10 @@ mod tests {
 
     #[test]
     fn tables_line_up() {
-        let rows = [["a".to_owned(), "bbb".to_owned()], ["cccc".to_owned(), "d".to_owned()]];
+        let rows = [
+            ["a".to_owned(), "bbb".to_owned()],
+            ["cccc".to_owned(), "d".to_owned()],
+        ];
         assert_eq!(table(["x", "y"], &rows), "x     y\na     bbb\ncccc  d\n");
     }
 }

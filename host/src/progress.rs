@@ -5,7 +5,7 @@
 //! # Invariants
 //! Nothing is drawn unless standard error is a terminal.
 
-use anchorhold_models::sealed::Progress;
+use anchorhold_models::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::Output;

@@ -79,7 +79,11 @@ pub fn server_config(
 #[must_use]
 pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<Digest<32>> {
     let certificate = Certificate::from_der(certificate).ok()?;
-    let spki = certificate.tbs_certificate().subject_public_key_info().to_der().ok()?;
+    let spki = certificate
+        .tbs_certificate()
+        .subject_public_key_info()
+        .to_der()
+        .ok()?;
     Some(sha256(&[&spki]))
 }
 
@@ -115,8 +119,9 @@ impl ServerCertVerifier for KeyVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let found = spki_sha256(end_entity)
-            .ok_or(rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding))?;
+        let found = spki_sha256(end_entity).ok_or(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::BadEncoding,
+        ))?;
         match self.peer {
             PeerKey::Pinned(expected) if expected != found => Err(rustls::Error::InvalidCertificate(
                 rustls::CertificateError::ApplicationVerificationFailure,

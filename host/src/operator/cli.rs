@@ -1,0 +1,56 @@
+//! The operator's commands.
+//!
+//! # Invariants
+//! Parses arguments and prints; decides nothing.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{launch, status};
+use crate::error::{Exit, Failure};
+use crate::output::Output;
+
+/// What an operator does.
+#[derive(Subcommand)]
+pub enum OperatorCommand {
+    /// Start an enclave; its events, one JSON document a line, go to standard output
+    Launch {
+        /// The enclave's configuration; its digest is fixed at launch
+        #[arg(long)]
+        config: PathBuf,
+        /// The enclave's binary
+        #[arg(long)]
+        enclave: PathBuf,
+    },
+    /// See whether an enclave is alive and ready. Proves nothing: use `client verify` for that
+    Status {
+        /// The enclave's URL, https://HOST:PORT
+        #[arg(long)]
+        url: String,
+    },
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// What the command reports.
+pub async fn run(command: OperatorCommand, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        OperatorCommand::Launch { config, enclave } => {
+            let launch = launch::Launch::prepare(&config, &enclave)?;
+            output.talk(&format!(
+                "launching on insecure-simulated: measurement {}, configuration {}",
+                launch.record().measurement,
+                launch.record().host_data
+            ));
+            // Comes back only when the enclave could not be started.
+            Err(launch.become_enclave().into())
+        }
+        OperatorCommand::Status { url } => {
+            let status = status::probe(&url).await?;
+            output.data(&status, || status.to_string())?;
+            Ok(if status.is_ready() { Exit::Yes } else { Exit::Error })
+        }
+    }
+}
