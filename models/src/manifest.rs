@@ -263,4 +263,4 @@ impl fmt::Display for ManifestError {
 impl std::error::Error for ManifestError {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

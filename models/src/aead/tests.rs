@@ -69,8 +69,14 @@ fn a_failed_opening_leaves_no_plaintext_in_small_buffers() {
     let mut text = *b"a secret of thirty-two bytes ...";
     let tag = seal_small(&key, [1; NONCE], b"", &mut text);
     let ciphertext = text;
-    assert_eq!(open_small(&key, [2; NONCE], b"", &mut text, tag), Err(NotAuthentic));
-    assert_eq!(open_small(&key, [1; NONCE], b"x", &mut text, tag), Err(NotAuthentic));
+    assert_eq!(
+        open_small(&key, [2; NONCE], b"", &mut text, tag),
+        Err(NotAuthentic)
+    );
+    assert_eq!(
+        open_small(&key, [1; NONCE], b"x", &mut text, tag),
+        Err(NotAuthentic)
+    );
     assert_eq!(text, ciphertext);
 }
 

@@ -12,7 +12,10 @@ use super::*;
 
 /// A safetensors file without tensors but with `data` bytes that one tensor claims.
 pub(crate) fn safetensors(data: &[u8]) -> Vec<u8> {
-    let json = format!(r#"{{"w":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#, data.len());
+    let json = format!(
+        r#"{{"w":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#,
+        data.len()
+    );
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), data].concat()
 }
 
@@ -51,12 +54,24 @@ fn a_folder_of_the_hub_becomes_a_manifest() {
         ("requirements.txt", b""),
     ]);
     let chosen = Folder::open(dir.path()).unwrap();
-    let left_out = [".gitattributes", ".hidden.json", "README.md", "onnx", "pytorch_model.bin", "requirements.txt"];
+    let left_out = [
+        ".gitattributes",
+        ".hidden.json",
+        "README.md",
+        "onnx",
+        "pytorch_model.bin",
+        "requirements.txt",
+    ];
     assert_eq!(chosen.left_out(), left_out);
     let manifest = chosen.manifest(&()).unwrap();
     let names: Vec<_> = manifest.files().iter().map(|file| file.name.as_str()).collect();
-    let expected =
-        ["1_Pooling/config.json", "chat_template.jinja", "config.json", "merges.txt", "model.safetensors"];
+    let expected = [
+        "1_Pooling/config.json",
+        "chat_template.jinja",
+        "config.json",
+        "merges.txt",
+        "model.safetensors",
+    ];
     assert_eq!(names, expected);
     let listed = &manifest.files()[4];
     assert_eq!(listed.size, weights.len() as u64);
@@ -84,7 +99,10 @@ fn links_into_a_cache_are_followed_and_change_nothing() {
     fs::remove_file(cache.path().join("blob2")).unwrap();
     assert_eq!(
         Manifest::of_dir(linked.path(), &()),
-        Err(ManifestError::Io { name: name("model.safetensors"), kind: io::ErrorKind::NotFound })
+        Err(ManifestError::Io {
+            name: name("model.safetensors"),
+            kind: io::ErrorKind::NotFound
+        })
     );
 }
 
@@ -102,13 +120,29 @@ fn what_is_not_a_model_is_refused_by_name() {
         assert_eq!(refusal(&[config, (&file, b"\x80\x02}q\0.")]), pickle(&file));
     }
     let weights = |bytes: &[u8]| refusal(&[config, ("model.safetensors", bytes)]);
-    let incomplete = Incomplete { name: name("model.safetensors") };
-    assert_eq!(weights(b"PK\x03\x04\x14\0\0\0\0\0\0\0"), pickle("model.safetensors"));
-    assert_eq!(weights(b"\x80\x02}q\0(X\x01\0\0\0wq\x01K\x01u."), pickle("model.safetensors"));
-    assert_eq!(weights(&[0xff; 100]), NotWeights { name: name("model.safetensors") });
-    assert_eq!(weights(&[b"\x10\0\0\0\0\0\0\0".as_slice(), &[b'{'; 16]].concat()), NotWeights {
-        name: name("model.safetensors")
-    });
+    let incomplete = Incomplete {
+        name: name("model.safetensors"),
+    };
+    assert_eq!(
+        weights(b"PK\x03\x04\x14\0\0\0\0\0\0\0"),
+        pickle("model.safetensors")
+    );
+    assert_eq!(
+        weights(b"\x80\x02}q\0(X\x01\0\0\0wq\x01K\x01u."),
+        pickle("model.safetensors")
+    );
+    assert_eq!(
+        weights(&[0xff; 100]),
+        NotWeights {
+            name: name("model.safetensors")
+        }
+    );
+    assert_eq!(
+        weights(&[b"\x10\0\0\0\0\0\0\0".as_slice(), &[b'{'; 16]].concat()),
+        NotWeights {
+            name: name("model.safetensors")
+        }
+    );
     // A download that is under way: every shorter length, and one byte too many.
     for length in 0..good.len() {
         assert_eq!(weights(&good[..length]), incomplete, "{length}");
@@ -117,10 +151,18 @@ fn what_is_not_a_model_is_refused_by_name() {
     // A header length of zero bytes, and one far beyond the file.
     assert_eq!(weights(b"\0\0\0\0\0\0\0\0{"), incomplete);
     assert_eq!(weights(b"\0\0\0\x01\0\0\0\0{"), incomplete);
-    assert_eq!(refusal(&[("m.gguf", b"GGML")]), NotWeights { name: name("m.gguf") });
+    assert_eq!(
+        refusal(&[("m.gguf", b"GGML")]),
+        NotWeights { name: name("m.gguf") }
+    );
     assert!(Manifest::of_dir(folder(&[("m.gguf", b"GGUF")]).path(), &()).is_ok());
     let misnamed = refusal(&[config, ("model.safetensors", &good), ("a b.json", b"")]);
-    assert_eq!(misnamed, Name { name: name("a?b.json") });
+    assert_eq!(
+        misnamed,
+        Name {
+            name: name("a?b.json")
+        }
+    );
 }
 
 #[test]
@@ -128,20 +170,42 @@ fn paths_that_are_no_folder_and_names_that_are_no_file() {
     let dir = folder(&[("file", b""), ("inner/config.json/x", b"")]);
     let of = |name: &str| Manifest::of_dir(&dir.path().join(name), &()).err().unwrap();
     assert_eq!(of("file"), ManifestError::NotAFolder);
-    assert_eq!(of("missing"), ManifestError::Io { name: name("."), kind: io::ErrorKind::NotFound });
-    assert_eq!(of("inner"), ManifestError::NotAFile { name: name("config.json") });
+    assert_eq!(
+        of("missing"),
+        ManifestError::Io {
+            name: name("."),
+            kind: io::ErrorKind::NotFound
+        }
+    );
+    assert_eq!(
+        of("inner"),
+        ManifestError::NotAFile {
+            name: name("config.json")
+        }
+    );
 }
 
 fn entry(name: &str) -> ManifestFile {
-    ManifestFile { name: name.to_owned(), sha256: sha256(&[]), size: 1, tree: tree::root(&[]) }
+    ManifestFile {
+        name: name.to_owned(),
+        sha256: sha256(&[]),
+        size: 1,
+        tree: tree::root(&[]),
+    }
 }
 
 #[test]
 fn only_the_one_canonical_document_is_read() {
     let manifest = Manifest::new(vec![entry("m.gguf"), entry("config.json")]).unwrap();
     let text = String::from_utf8(manifest.to_vec()).unwrap();
-    assert!(text.starts_with(r#"{"files":[{"name":"config.json","sha256":""#), "{text}");
-    assert!(text.ends_with(r#"}],"version":"anchorhold manifest v1"}"#), "{text}");
+    assert!(
+        text.starts_with(r#"{"files":[{"name":"config.json","sha256":""#),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(r#"}],"version":"anchorhold manifest v1"}"#),
+        "{text}"
+    );
     assert!(Manifest::from_slice(text.as_bytes()).is_ok());
     let refused = |from: &str, to: &str| {
         let altered = text.replacen(from, to, 1);
@@ -160,8 +224,19 @@ fn only_the_one_canonical_document_is_read() {
     ] {
         assert_eq!(refused(from, to), ManifestError::Document, "{from} {to}");
     }
-    assert_eq!(refused("\"size\":1", "\"size\":17592186044417"), ManifestError::TooLarge);
-    for bad in ["../config.json", "/config.json", "a//config.json", "config", "x.bin", ".a.json", "a/config.json"] {
+    assert_eq!(
+        refused("\"size\":1", "\"size\":17592186044417"),
+        ManifestError::TooLarge
+    );
+    for bad in [
+        "../config.json",
+        "/config.json",
+        "a//config.json",
+        "config",
+        "x.bin",
+        ".a.json",
+        "a/config.json",
+    ] {
         let expected = ManifestError::Name { name: shown(bad) };
         assert_eq!(refused("config.json", bad), expected);
     }
@@ -173,13 +248,20 @@ fn only_the_one_canonical_document_is_read() {
 fn the_limits_hold_and_the_largest_manifest_fits_its_limit() {
     // 19 characters of prefix in front of the ending and the number: the longest name there is.
     let file = |index: usize| {
-        let mut entry = entry(&format!("{}{index:03}.safetensors", "a".repeat(limits::FILE_NAME - 15)));
+        let mut entry = entry(&format!(
+            "{}{index:03}.safetensors",
+            "a".repeat(limits::FILE_NAME - 15)
+        ));
         entry.size = limits::PLAINTEXT / limits::FILES as u64;
         entry
     };
     let largest = Manifest::new((0..limits::FILES).map(file).collect()).unwrap();
     assert_eq!(largest.files()[0].name.len(), limits::FILE_NAME);
-    assert!(largest.to_vec().len() <= limits::MANIFEST, "{}", largest.to_vec().len());
+    assert!(
+        largest.to_vec().len() <= limits::MANIFEST,
+        "{}",
+        largest.to_vec().len()
+    );
     assert!(4 + limits::MANIFEST <= limits::CHUNK);
     assert!(Manifest::from_slice(&largest.to_vec()).is_ok());
     let more = (0..=limits::FILES).map(file).collect();
@@ -191,7 +273,10 @@ fn the_limits_hold_and_the_largest_manifest_fits_its_limit() {
 
 #[test]
 fn every_error_says_what_to_do() {
-    for error in [ManifestError::Document, ManifestError::Pickle { name: name("a.bin") }] {
+    for error in [
+        ManifestError::Document,
+        ManifestError::Pickle { name: name("a.bin") },
+    ] {
         assert!(!error.hint().is_empty());
         assert!(!error.to_string().contains('\n'));
     }
@@ -200,7 +285,14 @@ fn every_error_says_what_to_do() {
 /// Whether the folder's order or the size of a batch mattered would show here.
 #[test]
 fn the_tree_is_that_of_the_definition_at_every_border() {
-    for size in [0, 1, limits::CHUNK - 1, limits::CHUNK, limits::CHUNK + 1, 9 * limits::CHUNK + 5] {
+    for size in [
+        0,
+        1,
+        limits::CHUNK - 1,
+        limits::CHUNK,
+        limits::CHUNK + 1,
+        9 * limits::CHUNK + 5,
+    ] {
         let bytes: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
         let dir = folder(&[("m.gguf", b"GGUF"), ("vocab.txt", &bytes)]);
         let listed = Manifest::of_dir(Path::new(dir.path()), &()).unwrap().files()[1].clone();

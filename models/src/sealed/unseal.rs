@@ -359,7 +359,8 @@ impl Target {
                     open = parts.next().expect("the lengths were found to add up");
                     continue;
                 }
-                let (head, tail) = std::mem::take(&mut open).split_at_mut(left.min(open.len()));
+                let length = left.min(open.len());
+                let (head, tail) = std::mem::take(&mut open).split_at_mut(length);
                 left -= head.len();
                 places.push(head);
                 open = tail;

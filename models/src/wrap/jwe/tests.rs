@@ -17,13 +17,17 @@ fn secret(bytes: &[u8]) -> Secret {
 }
 
 fn refusal(jwe: &Value, pair: TeeKeyPair) -> WrapError {
-    ModelKey::unwrap(&serde_json::to_vec(jwe).unwrap(), pair).err().unwrap()
+    ModelKey::unwrap(&serde_json::to_vec(jwe).unwrap(), pair)
+        .err()
+        .unwrap()
 }
 
 /// RFC 7518 appendix C: from Alice's ephemeral and Bob's static key to the derived 128 bits.
 #[test]
 fn concat_kdf_known_answer() {
-    let bob = URL_SAFE_NO_PAD.decode("VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw").unwrap();
+    let bob = URL_SAFE_NO_PAD
+        .decode("VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw")
+        .unwrap();
     let alice = TeePublicKey::from_jwk(&json!({
         "kty": "EC", "crv": "P-256", "alg": ALG,
         "x": "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
@@ -35,7 +39,10 @@ fn concat_kdf_known_answer() {
         Ok(concat_kdf(shared, "A128GCM", b"Alice", b"Bob", 128))
     })
     .unwrap();
-    assert_eq!(URL_SAFE_NO_PAD.encode(&derived.expose()[..16]), "VqqN6vgjbSBcIijNcacQGg");
+    assert_eq!(
+        URL_SAFE_NO_PAD.encode(&derived.expose()[..16]),
+        "VqqN6vgjbSBcIijNcacQGg"
+    );
 }
 
 /// `tests/vectors/jwe.json`: what this crate makes of fixed keys, and an answer that an independent
@@ -51,7 +58,13 @@ fn published_vectors() {
     let model_key = ModelKey::from_secret(secret(&field("model_key")));
     let ephemeral = pair(&field("ephemeral_private_key"));
     let nonce = field("iv").try_into().unwrap();
-    let jwe = wrap(&model_key, tee().public(), &ephemeral, &secret(&field("content_key")), nonce);
+    let jwe = wrap(
+        &model_key,
+        tee().public(),
+        &ephemeral,
+        &secret(&field("content_key")),
+        nonce,
+    );
     assert_eq!(serde_json::to_value(&jwe).unwrap(), vectors["jwe"]);
     for name in ["jwe", "jwe_of_another_implementation"] {
         let json = serde_json::to_vec(&vectors[name]).unwrap();
@@ -95,7 +108,9 @@ struct Session {
 impl Session {
     fn new() -> Self {
         let jwe = ModelKey::generate().wrap_for(pair(&[7; 32]).public());
-        Self { jwe: serde_json::to_value(&jwe).unwrap() }
+        Self {
+            jwe: serde_json::to_value(&jwe).unwrap(),
+        }
     }
 
     fn with(&self, change: impl FnOnce(&mut Value)) -> WrapError {
@@ -110,7 +125,9 @@ impl Session {
             let mut protected: Value =
                 serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
             change(&mut protected);
-            jwe["protected"] = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&protected).unwrap()).into();
+            jwe["protected"] = URL_SAFE_NO_PAD
+                .encode(serde_json::to_vec(&protected).unwrap())
+                .into();
         })
     }
 }
@@ -120,7 +137,9 @@ fn every_bit_of_every_member_counts() {
     let session = Session::new();
     assert_eq!(refusal(&session.jwe, pair(&[8; 32])), WrapError::NotAuthentic);
     for member in ["protected", "encrypted_key", "iv", "ciphertext", "tag"] {
-        let bytes = URL_SAFE_NO_PAD.decode(session.jwe[member].as_str().unwrap()).unwrap();
+        let bytes = URL_SAFE_NO_PAD
+            .decode(session.jwe[member].as_str().unwrap())
+            .unwrap();
         for position in 0..bytes.len() {
             session.with(|jwe| {
                 let mut altered = bytes.clone();
@@ -178,7 +197,9 @@ fn only_what_was_asked_for_is_accepted() {
     assert_eq!(refused, WrapError::Header);
     // The same header in another spelling is another header.
     let refused = session.with(|jwe| {
-        let bytes = URL_SAFE_NO_PAD.decode(jwe["protected"].as_str().unwrap()).unwrap();
+        let bytes = URL_SAFE_NO_PAD
+            .decode(jwe["protected"].as_str().unwrap())
+            .unwrap();
         jwe["protected"] = URL_SAFE_NO_PAD.encode([&bytes[..], b" "].concat()).into();
     });
     assert_eq!(refused, WrapError::NotAuthentic);
@@ -186,8 +207,19 @@ fn only_what_was_asked_for_is_accepted() {
 
 #[test]
 fn text_that_is_no_jwe_is_refused() {
-    for bad in [&b""[..], b"{}", b"[]", b"null", b"\xff", b"a.b.c.d.e", &vec![b' '; limits::JWE + 1]] {
-        assert_eq!(ModelKey::unwrap(bad, TeeKeyPair::generate()).err(), Some(WrapError::Shape));
+    for bad in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"a.b.c.d.e",
+        &vec![b' '; limits::JWE + 1],
+    ] {
+        assert_eq!(
+            ModelKey::unwrap(bad, TeeKeyPair::generate()).err(),
+            Some(WrapError::Shape)
+        );
     }
     let mut twice = Session::new().jwe.to_string();
     twice.insert_str(1, r#""tag":"AA","#);
@@ -202,7 +234,13 @@ fn a_secret_of_another_length_is_not_a_model_key() {
     // An answer that is authentic throughout, with 16 bytes inside.
     let ephemeral = pair(&[9; 32]);
     let content_key = Secret::random();
-    let whole = wrap(&ModelKey::generate(), tee.public(), &ephemeral, &content_key, [3; NONCE]);
+    let whole = wrap(
+        &ModelKey::generate(),
+        tee.public(),
+        &ephemeral,
+        &content_key,
+        [3; NONCE],
+    );
     let mut text = [5; 16];
     let tag = aead::seal_small(&content_key, [3; NONCE], whole.protected.as_bytes(), &mut text);
     jwe["protected"] = whole.protected.into();
@@ -236,11 +274,19 @@ fn public_keys_are_read_strictly() {
     for (member, value) in changes {
         let mut jwk = good.clone();
         jwk[member] = value;
-        assert_eq!(TeePublicKey::from_jwk(&jwk), Err(WrapError::PublicKey), "{member}");
+        assert_eq!(
+            TeePublicKey::from_jwk(&jwk),
+            Err(WrapError::PublicKey),
+            "{member}"
+        );
     }
     for member in ["kty", "crv", "alg", "x", "y"] {
         let mut jwk = good.clone();
         jwk.as_object_mut().unwrap().remove(member);
-        assert_eq!(TeePublicKey::from_jwk(&jwk), Err(WrapError::PublicKey), "{member}");
+        assert_eq!(
+            TeePublicKey::from_jwk(&jwk),
+            Err(WrapError::PublicKey),
+            "{member}"
+        );
     }
 }
