@@ -205,11 +205,11 @@ impl Keyed {
         let unsealed = sealed
             .unseal(released.key, &expected, &Announce)
             .map_err(BootError::Unseal)?;
-        let model = Model::load(unsealed, &()).map_err(|_| BootError::Load)?;
+        let model = Model::load(unsealed, &()).map_err(BootError::Load)?;
 
         let lifecycle = Lifecycle::new();
         let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());
-        lease.spend(0).map_err(|_| BootError::LeaseEnded)?;
+        let _alive = lease.spend(0).map_err(|_| BootError::LeaseEnded)?;
         Ok(Ready {
             config: attested.config,
             clock: attested.clock,

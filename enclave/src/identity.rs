@@ -90,6 +90,12 @@ impl Identity {
         self.received.bytes()
     }
 
+    /// The document with its bytes, as relying parties receive it.
+    #[must_use]
+    pub fn received(&self) -> &ReceivedIdentity {
+        &self.received
+    }
+
     /// The document.
     #[must_use]
     pub fn document(&self) -> &IdentityDocument {
@@ -136,4 +142,45 @@ fn public(key: &Ed25519KeyPair) -> Result<Digest<32>, NoKeys> {
 
 fn sign(key: &Ed25519KeyPair, message: &Preimage) -> Digest<64> {
     Digest::from_slice(key.sign(message.as_bytes()).as_ref()).expect("an Ed25519 signature has 64 bytes")
+}
+
+#[cfg(test)]
+impl Identity {
+    /// For unit tests of any module: a fresh identity of the example configuration.
+    pub(crate) fn for_tests() -> Self {
+        let tls = ServerKey::generate().expect("there is randomness");
+        Self::create(&Config::for_tests(), Digest::new([7; 32]), &tls).expect("there is randomness")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_commits_to_the_keys_that_sign() {
+        let identity = Identity::for_tests();
+        let message = Preimage::new("a test of identity").lp(b"x");
+        let verify = |key: Digest<32>, signature: Digest<64>| {
+            aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, key.as_bytes())
+                .verify(message.as_bytes(), signature.as_bytes())
+                .is_ok()
+        };
+        let document = identity.document();
+        assert!(verify(document.channel_key, identity.sign_channel(&message)));
+        assert!(verify(document.receipt_key, identity.sign_receipt(&message)));
+        assert!(!verify(document.channel_key, identity.sign_receipt(&message)));
+        assert_eq!(document.weakened, [Weakening::HostTime]);
+        assert_eq!(document.config_sha256, Digest::new([7; 32]));
+        assert_eq!(ReceivedIdentity::parse(identity.bytes()).unwrap().digest(), identity.digest());
+    }
+
+    #[test]
+    fn every_boot_is_another() {
+        let (one, two) = (Identity::for_tests(), Identity::for_tests());
+        assert_ne!(one.document().boot_id, two.document().boot_id);
+        assert_ne!(one.document().channel_key, two.document().channel_key);
+        assert_ne!(one.document().channel_key, one.document().receipt_key);
+        assert_ne!(one.document().tls_spki_sha256, two.document().tls_spki_sha256);
+    }
 }

@@ -241,3 +241,6 @@ impl Lease {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

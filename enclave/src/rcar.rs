@@ -160,7 +160,7 @@ impl BrokerClient {
     }
 
     async fn attestation(&self, nonce: &str, tee_pubkey: &Value) -> Result<Vec<u8>, RcarError> {
-        let additional_evidence = additional_evidence(self.identity.document());
+        let additional_evidence = additional_evidence(self.identity.received());
         let report_data =
             primary_report_data(&additional_evidence, nonce, tee_pubkey, HashAlgorithm::Sha384);
         let evidence = self.evidence(report_data).await?;

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use anchorhold_models::LoadError;
 use anchorhold_models::sealed::UnsealError;
 
 use crate::attester::AttesterError;
@@ -50,7 +51,7 @@ pub enum BootError {
     /// The sealed file.
     Unseal(UnsealError),
     /// What was unsealed is not a model this enclave can run.
-    Load,
+    Load(LoadError),
     /// The lease ended before the model was loaded.
     LeaseEnded,
     /// An address cannot be listened on.
@@ -70,7 +71,7 @@ impl BootError {
             Self::Config(_) => "config",
             Self::Attester(_) | Self::Keys | Self::Tls => "attest",
             Self::Broker(_) => "key",
-            Self::KeyId | Self::Unseal(_) | Self::Load | Self::LeaseEnded => "unseal",
+            Self::KeyId | Self::Unseal(_) | Self::Load(_) | Self::LeaseEnded => "unseal",
             Self::Listen => "listen",
             Self::Thread | Self::Panicked => "process",
         }
@@ -92,7 +93,7 @@ impl BootError {
             Self::Broker(error) => error.code(),
             Self::KeyId => "key_id",
             Self::Unseal(error) => unseal_code(error),
-            Self::Load => "model_not_loaded",
+            Self::Load(_) => "model_not_loaded",
             Self::LeaseEnded => "lease_ended",
             Self::Listen => "address_unavailable",
             Self::Thread => "threads",
@@ -118,7 +119,7 @@ impl BootError {
             Self::Broker(error) => error.hint(),
             Self::KeyId => "model.key_id is the id the model was sealed under",
             Self::Unseal(error) => error.hint(),
-            Self::Load => "seal a model of a supported family; `anchorhold owner seal` names what is missing",
+            Self::Load(error) => error.hint(),
             Self::LeaseEnded => "ask the model's owner for a longer lease, or use a faster disk",
             Self::Listen => "choose an address of this machine and a port that is free",
             Self::Thread => "this machine gives no threads",

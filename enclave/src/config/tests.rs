@@ -1,0 +1,224 @@
+use super::*;
+use crate::clock::BUILD_DATE;
+use crate::limits;
+
+/// A complete configuration; unit tests change one line of it.
+pub(crate) const EXAMPLE: &str = r#"version = "0.1.0"
+algorithm = "sha256"
+not_after = 1900000000
+platform = "insecure-simulated"
+dangerously_host_time = true
+
+[broker]
+url = "https://127.0.0.1:8443"
+tls_spki_sha256 = "1111111111111111111111111111111111111111111111111111111111111111"
+release_key = "2222222222222222222222222222222222222222222222222222222222222222"
+resource = "default/model/demo"
+
+[model]
+name = "demo"
+key_id = "demo"
+class = "insecure"
+path = "/nowhere/model.sealed"
+manifest_sha256 = "3333333333333333333333333333333333333333333333333333333333333333"
+
+[listen]
+api = "127.0.0.1:0"
+"#;
+
+impl Config {
+    /// For unit tests of any module.
+    pub(crate) fn for_tests() -> Self {
+        Self::parse(EXAMPLE.as_bytes()).expect("the example is right")
+    }
+}
+
+fn with(line: &str, other: &str) -> Result<Config, ConfigError> {
+    assert!(EXAMPLE.contains(line), "{line}");
+    Config::parse(EXAMPLE.replacen(line, other, 1).as_bytes())
+}
+
+fn and(more: &str) -> Result<Config, ConfigError> {
+    Config::parse(format!("{EXAMPLE}{more}").as_bytes())
+}
+
+fn error(result: Result<Config, ConfigError>) -> ConfigError {
+    result.err().expect("this configuration is wrong")
+}
+
+#[test]
+fn the_example_has_the_strict_defaults() {
+    let config = Config::for_tests();
+    assert_eq!(config.limits.queue as u64, limits::QUEUE.default);
+    assert_eq!(config.limits.connections as u64, limits::CONNECTIONS.default);
+    assert_eq!(config.broker.attempts, limits::BROKER_ATTEMPTS);
+    assert_eq!(config.broker.timeout.as_secs(), limits::BROKER_SECONDS);
+    assert!(config.listen.metrics.is_none());
+    let Access::Anonymous(quota) = config.access else {
+        panic!("no keys are configured");
+    };
+    assert_eq!(quota.requests_per_minute, limits::ANONYMOUS_PER_MINUTE);
+}
+
+#[test]
+fn every_required_line_is_required() {
+    let mut required = 0;
+    for (index, line) in EXAMPLE.lines().enumerate() {
+        let Some((key, _)) = line.split_once(" = ") else {
+            continue;
+        };
+        let rest: Vec<_> = EXAMPLE
+            .lines()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .map(|(_, line)| line)
+            .collect();
+        let error = error(Config::parse(rest.join("\n").as_bytes()));
+        assert_eq!(error.key(), key);
+        assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+        required += 1;
+    }
+    assert_eq!(required, 15);
+    for table in ["broker", "model", "listen"] {
+        let start = EXAMPLE.find(&format!("[{table}]")).unwrap();
+        let end = EXAMPLE[start + 1..].find("\n[").map_or(EXAMPLE.len(), |at| start + 1 + at);
+        let without = format!("{}{}", &EXAMPLE[..start], &EXAMPLE[end..]);
+        assert_eq!(error(Config::parse(without.as_bytes())), ConfigError::Missing { key: table });
+    }
+}
+
+#[test]
+fn every_wrong_value_is_named_by_key_and_line() {
+    let long_name = format!("name = \"{}\"", "x".repeat(129));
+    let cases = [
+        ("version", "version = \"0.1.0\"", "version = \"0.2.0\"", 1),
+        ("algorithm", "algorithm = \"sha256\"", "algorithm = \"sha384\"", 2),
+        ("not_after", "not_after = 1900000000", "not_after = 1790000000", 3),
+        ("platform", "platform = \"insecure-simulated\"", "platform = \"snp\"", 4),
+        ("dangerously_host_time", "host_time = true", "host_time = false", 5),
+        ("url", "https://127.0.0.1:8443", "http://127.0.0.1:8443", 8),
+        ("url", "https://127.0.0.1:8443", "https://user@127.0.0.1:8443", 8),
+        ("url", "https://127.0.0.1:8443", "https://127.0.0.1:8443/?a=b", 8),
+        ("url", "https://127.0.0.1:8443", "https://127.0.0.1:0", 8),
+        ("url", "https://127.0.0.1:8443", "127.0.0.1", 8),
+        ("tls_spki_sha256", "\"1111", "\"1", 9),
+        ("release_key", "\"2222", "\"ZZZZ", 10),
+        ("resource", "default/model/demo", "default/../demo", 11),
+        ("resource", "default/model/demo", "demo", 11),
+        ("name", "name = \"demo\"", "name = \"\"", 14),
+        ("name", "name = \"demo\"", "name = \"a\\nb\"", 14),
+        ("name", "name = \"demo\"", long_name.as_str(), 14),
+        ("key_id", "key_id = \"demo\"", "key_id = \"Demo!\"", 15),
+        ("class", "class = \"insecure\"", "class = \"real\"", 16),
+        ("path", "/nowhere/model.sealed", "model.sealed", 17),
+        ("manifest_sha256", "\"3333", "\"33333", 18),
+        ("api", "api = \"127.0.0.1:0\"", "api = \"localhost:80\"", 21),
+    ];
+    for (key, line, other, number) in cases {
+        let error = error(with(line, other));
+        assert!(matches!(error, ConfigError::BadValue { .. }), "{other}: {error}");
+        assert_eq!((error.key(), error.line()), (key, number), "{other}");
+        assert!(!error.hint().is_empty());
+    }
+}
+
+#[test]
+fn types_syntax_and_unknown_keys_are_told_apart() {
+    let wrong = error(with("not_after = 1900000000", "not_after = \"soon\""));
+    assert_eq!(wrong, ConfigError::WrongType { key: "not_after", line: 3 });
+    let wrong = error(with("not_after = 1900000000", "not_after = -1"));
+    assert_eq!(wrong, ConfigError::WrongType { key: "not_after", line: 3 });
+    assert_eq!(error(with("algorithm =", "algorithm")), ConfigError::Syntax { line: 2 });
+    assert_eq!(error(and("secret_key_of_mine = 1")), ConfigError::UnknownKey { line: 22 });
+    assert_eq!(error(and("[limits]\nqueues = 1")), ConfigError::UnknownKey { line: 23 });
+    assert_eq!(error(Config::parse(b"\xff")), ConfigError::NotText);
+    let twice = error(with("algorithm = \"sha256\"", "version = \"0.1.0\""));
+    assert!(matches!(twice, ConfigError::Syntax { .. }), "{twice}");
+}
+
+#[test]
+fn no_error_repeats_what_the_file_says() {
+    let secret = "hunter2";
+    let cases = [
+        EXAMPLE.replace("https://127.0.0.1:8443", secret),
+        EXAMPLE.replace("sha256\"\n", &format!("{secret}\"\n")),
+        EXAMPLE.replace("not_after = 1900000000", &format!("not_after = \"{secret}\"")),
+        format!("{EXAMPLE}{secret} = 1"),
+        format!("{EXAMPLE}{secret}"),
+        format!("{EXAMPLE}[{secret}]\na = 1"),
+    ];
+    for text in cases {
+        let error = error(Config::parse(text.as_bytes()));
+        let said = format!("{error} {error:?} {} {}", error.hint(), error.key());
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn limits_have_bounds_on_both_sides() {
+    for bound in limits::BOUNDS {
+        let set = |value: u64| and(&format!("[limits]\n{} = {value}", bound.key));
+        assert!(set(bound.least).is_ok() && set(bound.most).is_ok(), "{}", bound.key);
+        assert_eq!(error(set(bound.most + 1)).key(), bound.key);
+        if bound.least > 0 {
+            assert_eq!(error(set(bound.least - 1)).key(), bound.key);
+        }
+    }
+}
+
+#[test]
+fn the_broker_is_asked_within_bounds() {
+    let set = |line: &str| with("[model]", &format!("{line}\n[model]"));
+    assert_eq!(set("attempts = 20").unwrap().broker.attempts, 20);
+    assert_eq!(error(set("attempts = 21")).key(), "attempts");
+    assert_eq!(error(set("attempts = 0")).key(), "attempts");
+    assert_eq!(error(set("timeout_seconds = 0")).key(), "timeout_seconds");
+    assert_eq!(error(set("timeout_seconds = 121")).key(), "timeout_seconds");
+}
+
+#[test]
+fn broker_urls() {
+    let url = |text: &str| with("https://127.0.0.1:8443", text).unwrap().broker.url;
+    let expected = |host: &str, port, prefix: &str| BrokerUrl {
+        host: host.to_owned(),
+        port,
+        prefix: prefix.to_owned(),
+    };
+    assert_eq!(url("https://kbs.example"), expected("kbs.example", 443, ""));
+    assert_eq!(url("https://[::1]:9/a/b/"), expected("::1", 9, "/a/b"));
+}
+
+#[test]
+fn keys_and_anonymous_callers_exclude_each_other() {
+    let digits = "4".repeat(64);
+    let key = format!("[[api_key]]\nname = \"alice\"\nsalt = \"{digits}\"\nsha256 = \"{digits}\"\n");
+    let Access::Keys(keys) = and(&key).unwrap().access else {
+        panic!("a key is configured");
+    };
+    assert_eq!(keys.len(), 1);
+    let both = format!("[anonymous]\nrequests_per_minute = 5\n{key}");
+    let expected = ConfigError::Conflict {
+        key: "anonymous",
+        with: "api_key",
+        line: 22,
+    };
+    assert_eq!(error(and(&both)), expected);
+    assert_eq!(error(and(&key.replace("alice", ""))).key(), "name");
+    assert_eq!(error(and(&key.replace("salt", "pepper"))), ConfigError::UnknownKey { line: 24 });
+    assert_eq!(error(and("[anonymous]\n")).key(), "requests_per_minute");
+    assert_eq!(error(and("[anonymous]\nrequests_per_minute = 0")).line(), 23);
+    let many = key.repeat(limits::API_KEYS + 1);
+    assert_eq!(error(and(&many)).key(), "api_key");
+    let Access::Anonymous(quota) = and("[anonymous]\nrequests_per_minute = 600").unwrap().access else {
+        panic!("no key is configured");
+    };
+    assert_eq!(quota.requests_per_minute, 600);
+}
+
+#[test]
+fn a_configuration_does_not_outlive_its_build() {
+    let at = |seconds: u64| with("1900000000", &seconds.to_string());
+    assert!(at(BUILD_DATE.unix() + 1).is_ok());
+    assert_eq!(error(at(BUILD_DATE.unix())).key(), "not_after");
+    assert_eq!(error(at(1 << 53)).key(), "not_after");
+}

@@ -1,0 +1,191 @@
+use axum::Extension;
+use axum::routing::get;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::*;
+use crate::config::Config;
+use crate::lifecycle::Cause;
+use crate::tls::{ServerKey, pinned_client_config, server_config};
+
+/// A server of one's own, with short times.
+struct Running {
+    address: SocketAddr,
+    client: Arc<rustls::ClientConfig>,
+    lifecycle: Lifecycle,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(change: impl FnOnce(&mut Limits)) -> Running {
+    let app = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/slow", get(async || {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            "late"
+        }))
+        .route("/never", get(async || std::future::pending::<&str>().await))
+        .route("/exporter", get(async |Extension(connection): Extension<Arc<Connection>>| {
+            let identity = crate::identity::Identity::for_tests();
+            let nonce = anchorhold_attestation::Nonce::from_random([5; 32]);
+            // What is exported is tested through the signature's message.
+            connection.bind(nonce, &identity).map_or("unbound", |_| "bound")
+        }));
+    let mut limits = Config::for_tests().limits;
+    limits.drain_time = Duration::from_secs(2);
+    change(&mut limits);
+    let key = ServerKey::generate().unwrap();
+    let lifecycle = Lifecycle::new();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let tls = server_config(&key).unwrap();
+    let server = Server::tls(address, tls, app, limits, lifecycle.clone()).await.unwrap();
+    Running {
+        address: server.address().unwrap(),
+        client: pinned_client_config(key.spki_sha256()).unwrap(),
+        lifecycle,
+        task: tokio::spawn(server.serve()),
+    }
+}
+
+impl Running {
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::clone(&self.client)).connect(name, tcp).await
+    }
+}
+
+async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    if stream.write_all(request.as_bytes()).await.is_err() {
+        return String::new();
+    }
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        answer.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let complete = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            length.and_then(|length| length.parse().ok()) == Some(body.len())
+        });
+        if read == 0 || complete {
+            break;
+        }
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// How long until the far end closes.
+async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> Duration {
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    let closed = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "the connection is still open");
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn requests_follow_one_another_and_nothing_tells_the_time() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    for _ in 0..3 {
+        let answer = ask(&mut stream, "/").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(!answer.to_lowercase().contains("\r\ndate:"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_reaches_the_exporter_of_its_connection() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    assert!(ask(&mut stream, "/exporter").await.ends_with("bound"));
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_cut() {
+    let server = start(|limits| {
+        limits.header_time = Duration::from_millis(300);
+        limits.idle_time = Duration::from_millis(600);
+    })
+    .await;
+    // No handshake.
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    assert!(until_closed(&mut tcp).await < Duration::from_millis(1500));
+    // No request.
+    let mut idle = server.connect().await.unwrap();
+    assert!(until_closed(&mut idle).await >= Duration::from_millis(400));
+    // Half a head, and a byte now and then.
+    let mut slow = server.connect().await.unwrap();
+    let start = Instant::now();
+    slow.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+    while slow.write_all(b"a").await.is_ok() && slow.flush().await.is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(3), "a slow head is not cut");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_cut() {
+    let server = start(|limits| limits.request_time = Duration::ZERO).await;
+    let mut stream = server.connect().await.unwrap();
+    let start = Instant::now();
+    let asked = timeout(Duration::from_secs(20), ask(&mut stream, "/never")).await;
+    assert_eq!(asked.unwrap(), "");
+    assert!(start.elapsed() >= limits::REQUEST_GRACE);
+}
+
+#[tokio::test]
+async fn a_head_beyond_its_limit_is_refused() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    let path = format!("/{}", "a".repeat(limits::REQUEST_HEAD_BYTES));
+    let answer = ask(&mut stream, &path).await;
+    assert!(!answer.starts_with("HTTP/1.1 200") && !answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let mut stream = server.connect().await.unwrap();
+    let many = format!("/ HTTP/1.1\r\n{}a: b", "x: y\r\n".repeat(limits::REQUEST_HEADERS + 1));
+    let answer = ask(&mut stream, &many).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let server = start(|limits| limits.connections = 2).await;
+    let first = server.connect().await.unwrap();
+    let _second = server.connect().await.unwrap();
+    let third = server.connect();
+    tokio::pin!(third);
+    assert!(timeout(Duration::from_millis(300), &mut third).await.is_err());
+    drop(first);
+    let mut third = timeout(Duration::from_secs(5), third).await.unwrap().unwrap();
+    assert!(ask(&mut third, "/").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn draining_finishes_what_is_in_flight_and_takes_nothing_new() {
+    let server = start(|_| ()).await;
+    let mut busy = server.connect().await.unwrap();
+    let mut idle = server.connect().await.unwrap();
+    let answer = tokio::spawn(async move { ask(&mut busy, "/slow").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.lifecycle.drain(Cause::Signal);
+    assert!(until_closed(&mut idle).await < Duration::from_secs(1));
+    let answer = answer.await.unwrap();
+    assert!(answer.ends_with("late"), "{answer}");
+    timeout(Duration::from_secs(1), server.task).await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_outlasts_the_drain_time_is_cut() {
+    let server = start(|limits| limits.drain_time = Duration::from_millis(300)).await;
+    let mut busy = server.connect().await.unwrap();
+    let answer = tokio::spawn(async move { ask(&mut busy, "/never").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.lifecycle.drain(Cause::Signal);
+    timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap();
+    assert_eq!(answer.await.unwrap(), "");
+}
