@@ -24,7 +24,7 @@ fn multiply(x: Element, y: Element) -> Element {
             product ^= power;
         }
         let carry = power & 1;
-        power = power >> 1 ^ (0xe1 << 120) * carry;
+        power = (power >> 1) ^ ((0xe1 << 120) * carry);
     }
     product
 }

@@ -200,7 +200,7 @@ fn an_unreadable_file_is_an_error_not_a_model() {
     use std::os::unix::fs::PermissionsExt;
     let dir = folder(b"text");
     let path = dir.path().join("config.json");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     if fs::read(&path).is_ok() {
         #[allow(clippy::print_stderr)] // what a test could not check is said aloud
         {
