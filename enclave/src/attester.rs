@@ -54,26 +54,52 @@ impl AttesterError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotCompiled => "`--version` lists the platforms of this build; use a build for your platform",
+            Self::NotCompiled => {
+                "`--version` lists the platforms of this build; use a build for your platform"
+            }
             Self::NoReport => "check that the machine runs as a confidential VM",
         }
     }
 }
 
-enum Signer {
-    #[cfg(feature = "insecure-simulated")]
-    Simulated(SimulatedPlatform),
+/// What signs report data: hardware, or what stands in for it.
+trait Reporter: Send + Sync {
+    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError>;
+}
+
+#[cfg(feature = "insecure-simulated")]
+impl Reporter for SimulatedPlatform {
+    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError> {
+        // The inherent method: a simulated machine never fails.
+        Ok(SimulatedPlatform::report(self, report_data))
+    }
+}
+
+#[cfg(feature = "insecure-simulated")]
+fn reporter(platform: Platform, launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
+    match platform {
+        Platform::InsecureSimulated => Ok(Box::new(SimulatedPlatform::launched(launch))),
+        _ => Err(AttesterError::NotCompiled),
+    }
+}
+
+/// A build without any platform: it can say its version and refuse to start.
+#[cfg(not(feature = "insecure-simulated"))]
+fn reporter(_platform: Platform, _launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
+    Err(AttesterError::NotCompiled)
 }
 
 /// Makes evidence.
 pub struct Attester {
     platform: Platform,
-    signer: Signer,
+    reporter: Box<dyn Reporter>,
 }
 
 impl fmt::Debug for Attester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attester").field("platform", &self.platform).finish_non_exhaustive()
+        f.debug_struct("Attester")
+            .field("platform", &self.platform)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,15 +109,10 @@ impl Attester {
     /// # Errors
     /// [`AttesterError::NotCompiled`].
     pub fn new(platform: Platform, launch: &LaunchRecord) -> Result<Self, AttesterError> {
-        let signer = match platform {
-            #[cfg(feature = "insecure-simulated")]
-            Platform::InsecureSimulated => Signer::Simulated(SimulatedPlatform::launched(launch)),
-            _ => {
-                let _ = launch;
-                return Err(AttesterError::NotCompiled);
-            }
-        };
-        Ok(Self { platform, signer })
+        Ok(Self {
+            platform,
+            reporter: reporter(platform, launch)?,
+        })
     }
 
     /// Which platform it is.
@@ -105,10 +126,7 @@ impl Attester {
     /// # Errors
     /// [`AttesterError::NoReport`].
     pub fn attest(&self, report_data: &ReportData) -> Result<Evidence, AttesterError> {
-        let report = match &self.signer {
-            #[cfg(feature = "insecure-simulated")]
-            Signer::Simulated(platform) => platform.report(report_data),
-        };
+        let report = self.reporter.report(report_data)?;
         Evidence::new(self.platform, report, Vec::new()).map_err(|_| AttesterError::NoReport)
     }
 }

@@ -125,8 +125,7 @@ impl Locked {
     /// [`BootError::Attester`], [`BootError::Keys`] or [`BootError::Tls`].
     pub fn attest(self) -> Result<Attested, BootError> {
         event::emit(Event::Attesting);
-        let attester =
-            Attester::new(self.config.platform, &self.launch).map_err(BootError::Attester)?;
+        let attester = Attester::new(self.config.platform, &self.launch).map_err(BootError::Attester)?;
         let attester = Arc::new(attester);
         let tls = ServerKey::generate().map_err(|_| BootError::Keys)?;
         let identity = Identity::create(&self.config, self.config_sha256, &tls);

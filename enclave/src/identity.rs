@@ -44,7 +44,9 @@ pub struct Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("digest", &self.digest()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +174,10 @@ mod tests {
         assert!(!verify(document.channel_key, identity.sign_receipt(&message)));
         assert_eq!(document.weakened, [Weakening::HostTime]);
         assert_eq!(document.config_sha256, Digest::new([7; 32]));
-        assert_eq!(ReceivedIdentity::parse(identity.bytes()).unwrap().digest(), identity.digest());
+        assert_eq!(
+            ReceivedIdentity::parse(identity.bytes()).unwrap().digest(),
+            identity.digest()
+        );
     }
 
     #[test]

@@ -87,7 +87,9 @@ pub struct Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("terms", &self.state().terms).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("terms", &self.state().terms)
+            .finish_non_exhaustive()
     }
 }
 

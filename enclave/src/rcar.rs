@@ -161,8 +161,7 @@ impl BrokerClient {
 
     async fn attestation(&self, nonce: &str, tee_pubkey: &Value) -> Result<Vec<u8>, RcarError> {
         let additional_evidence = additional_evidence(self.identity.received());
-        let report_data =
-            primary_report_data(&additional_evidence, nonce, tee_pubkey, HashAlgorithm::Sha384);
+        let report_data = primary_report_data(&additional_evidence, nonce, tee_pubkey, HashAlgorithm::Sha384);
         let evidence = self.evidence(report_data).await?;
         let primary_evidence =
             serde_json::from_slice(&evidence.to_json()).map_err(|_| RcarError::Protocol)?;
@@ -225,10 +224,9 @@ fn accepted(answer: http::Answer, refusal: Refusal) -> Result<http::Answer, Rcar
 
 /// The nonce's bytes; its text is what is hashed. A broker may only select the hash that was offered.
 fn nonce_of(challenge: &Challenge) -> Result<Digest<32>, RcarError> {
-    if let Some(selected) = challenge.extra_params.get("selected-hash-algorithm") {
-        if selected.as_str() != Some(ALGORITHM) {
-            return Err(RcarError::Protocol);
-        }
+    let selected = challenge.extra_params.get("selected-hash-algorithm");
+    if selected.is_some_and(|selected| selected.as_str() != Some(ALGORITHM)) {
+        return Err(RcarError::Protocol);
     }
     let bytes = STANDARD
         .decode(&challenge.nonce)

@@ -178,7 +178,14 @@ async fn serve_http<S>(
 {
     let answer = {
         let (service, pace) = (Arc::clone(&service), Arc::clone(&pace));
-        move |request| answer(service.app.clone(), Arc::clone(&pace), connection.clone(), request)
+        move |request| {
+            answer(
+                service.app.clone(),
+                Arc::clone(&pace),
+                connection.clone(),
+                request,
+            )
+        }
     };
     let http = http1::Builder::new()
         // The date would be the host's clock.

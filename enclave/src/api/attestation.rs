@@ -62,10 +62,12 @@ async fn channel(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let nonce = nonce_of(query)?;
-    let signature = connection.bind(nonce, &state.identity).map_err(|error| match error {
-        BindError::AlreadyBound => ApiError::AlreadyBound,
-        BindError::NoExporter => ApiError::ChannelNotBound,
-    })?;
+    let signature = connection
+        .bind(nonce, &state.identity)
+        .map_err(|error| match error {
+            BindError::AlreadyBound => ApiError::AlreadyBound,
+            BindError::NoExporter => ApiError::ChannelNotBound,
+        })?;
     let answer = ChannelAnswer {
         signature: signature.to_string(),
     };

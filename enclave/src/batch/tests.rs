@@ -16,7 +16,10 @@ fn attester() -> Arc<Attester> {
 
 fn service() -> (EvidenceService, Arc<Identity>) {
     let identity = Arc::new(Identity::for_tests());
-    (EvidenceService::start(attester(), Arc::clone(&identity)), identity)
+    (
+        EvidenceService::start(attester(), Arc::clone(&identity)),
+        identity,
+    )
 }
 
 fn nonce(number: u16) -> Nonce {
@@ -69,7 +72,12 @@ async fn clients_of_one_window_share_one_report() {
         assert!(covers(&answer, nonce(number), &identity));
         let leaf = anchorhold_encoding::tree::leaf(nonce(number).as_bytes());
         let proof = &answer.proof;
-        roots.push(anchorhold_encoding::tree::root_from_path(leaf, proof.index, proof.size, &proof.path));
+        roots.push(anchorhold_encoding::tree::root_from_path(
+            leaf,
+            proof.index,
+            proof.size,
+            &proof.path,
+        ));
         evidence.push(answer.evidence);
     }
     assert!(roots.windows(2).all(|pair| pair[0] == pair[1]));
@@ -118,5 +126,8 @@ async fn a_full_queue_is_said_at_once() {
 async fn nobody_waits_for_a_stuck_platform() {
     let (asks, _receiver) = mpsc::channel(1);
     let service = EvidenceService { asks };
-    assert_eq!(service.evidence_for(nonce(1)).await.err(), Some(NoEvidence::Unavailable));
+    assert_eq!(
+        service.evidence_for(nonce(1)).await.err(),
+        Some(NoEvidence::Unavailable)
+    );
 }

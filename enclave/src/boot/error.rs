@@ -109,7 +109,9 @@ impl BootError {
                 "start the enclave with `anchorhold operator launch`"
             }
             Self::Launch(LaunchError::TooLarge) => "a configuration has at most 64 KiB",
-            Self::Launch(LaunchError::Unbound) => "launch with the configuration's digest in the platform's field",
+            Self::Launch(LaunchError::Unbound) => {
+                "launch with the configuration's digest in the platform's field"
+            }
             Self::Launch(LaunchError::OtherConfiguration) => {
                 "launch again: the configuration changed after it was measured"
             }
@@ -136,14 +138,21 @@ impl BootError {
                 stage: self.stage(),
                 code: self.code(),
                 hint: self.hint(),
-                line: if let Self::Config(error) = self { error.line() } else { 0 },
-                key: if let Self::Config(error) = self { error.key() } else { "" },
+                line: if let Self::Config(error) = self {
+                    error.line()
+                } else {
+                    0
+                },
+                key: if let Self::Config(error) = self {
+                    error.key()
+                } else {
+                    ""
+                },
             },
         }
     }
 
     /// How the process ends.
-    #[must_use]
     pub fn outcome(&self) -> RunOutcome {
         match self {
             Self::Launch(_) | Self::Config(_) => RunOutcome::BadConfiguration,

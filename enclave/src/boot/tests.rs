@@ -54,7 +54,10 @@ fn what_is_not_a_launch_is_told_from_what_is_too_much() {
     assert_eq!(error(locked(&other)), BootError::Launch(LaunchError::NoRecord));
     let long = "#".repeat(limits::LAUNCH_BYTES);
     let too_large = launch(sha256(&[long.as_bytes()]), &long);
-    assert_eq!(error(locked(&too_large)), BootError::Launch(LaunchError::TooLarge));
+    assert_eq!(
+        error(locked(&too_large)),
+        BootError::Launch(LaunchError::TooLarge)
+    );
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -81,9 +84,17 @@ fn a_wrong_configuration_is_told_with_line_and_key() {
 #[test]
 fn attesting_commits_to_what_was_measured() {
     let digest = sha256(&[EXAMPLE.as_bytes()]);
-    let attested = locked(&launch(digest, EXAMPLE)).ok().unwrap().attest().ok().unwrap();
+    let attested = locked(&launch(digest, EXAMPLE))
+        .ok()
+        .unwrap()
+        .attest()
+        .ok()
+        .unwrap();
     let document = attested.identity.document();
     assert_eq!(document.config_sha256, digest);
     assert_eq!(document.tls_spki_sha256, attested.tls.spki_sha256());
-    assert_eq!(document.model.manifest_sha256, attested.config.model.manifest_sha256);
+    assert_eq!(
+        document.model.manifest_sha256,
+        attested.config.model.manifest_sha256
+    );
 }

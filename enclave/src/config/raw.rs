@@ -173,7 +173,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn config(&self, raw: RawConfig) -> Result<Config, ConfigError> {
-        self.exactly("version", raw.version, "0.1.0", "this enclave reads version \"0.1.0\"")?;
+        self.exactly(
+            "version",
+            raw.version,
+            "0.1.0",
+            "this enclave reads version \"0.1.0\"",
+        )?;
         let only = "the field the platform binds is hashed with \"sha256\"";
         self.exactly("algorithm", raw.algorithm, "sha256", only)?;
         let not_after = required("not_after", raw.not_after)?;
@@ -183,9 +188,12 @@ impl Reader<'_> {
             (time > crate::clock::BUILD_DATE && time.unix() == *seconds).then_some(time)
         })?;
         let expected = "a platform this build has: \"insecure-simulated\"";
-        let platform = self.value("platform", required("platform", raw.platform)?, expected, |name| {
-            (name == Platform::InsecureSimulated.name()).then_some(Platform::InsecureSimulated)
-        })?;
+        let platform = self.value(
+            "platform",
+            required("platform", raw.platform)?,
+            expected,
+            |name| (name == Platform::InsecureSimulated.name()).then_some(Platform::InsecureSimulated),
+        )?;
         let line = required("dangerously_host_time", raw.dangerously_host_time)?;
         let expected = "this platform has no protected clock: say true, and clients will see it";
         let host_time = self.value("dangerously_host_time", line, expected, |yes| {
@@ -226,7 +234,9 @@ impl Reader<'_> {
             url,
             tls_spki_sha256: self.text("tls_spki_sha256", raw.tls_spki_sha256, HEX_32)?,
             release_key: self.text("release_key", raw.release_key, HEX_32)?,
-            resource: self.value("resource", resource, "repository/type/tag", |path| path.parse().ok())?,
+            resource: self.value("resource", resource, "repository/type/tag", |path| {
+                path.parse().ok()
+            })?,
             attempts: u32::try_from(attempts).unwrap_or(limits::BROKER_ATTEMPTS_MAX),
             timeout: Duration::from_secs(timeout),
         })
@@ -270,7 +280,8 @@ impl Reader<'_> {
     }
 
     fn limits(&self, raw: RawLimits) -> Result<Limits, ConfigError> {
-        let number = |field, bound: Bound| self.number(bound.key, field, bound.default, bound.least, bound.most);
+        let number =
+            |field, bound: Bound| self.number(bound.key, field, bound.default, bound.least, bound.most);
         let size = |field, bound| number(field, bound).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         let time = |field, bound| number(field, bound).map(Duration::from_secs);
         Ok(Limits {
@@ -400,7 +411,9 @@ fn broker_url(url: &str) -> Option<BrokerUrl> {
     let prefix = uri.path().trim_end_matches('/');
     Some(BrokerUrl {
         host: host.to_owned(),
-        port: uri.port().map_or(Some(443), |port| (port.as_u16() != 0).then_some(port.as_u16()))?,
+        port: uri
+            .port()
+            .map_or(Some(443), |port| (port.as_u16() != 0).then_some(port.as_u16()))?,
         prefix: prefix.to_owned(),
     })
 }

@@ -81,9 +81,14 @@ fn every_required_line_is_required() {
     assert_eq!(required, 15);
     for table in ["broker", "model", "listen"] {
         let start = EXAMPLE.find(&format!("[{table}]")).unwrap();
-        let end = EXAMPLE[start + 1..].find("\n[").map_or(EXAMPLE.len(), |at| start + 1 + at);
+        let end = EXAMPLE[start + 1..]
+            .find("\n[")
+            .map_or(EXAMPLE.len(), |at| start + 1 + at);
         let without = format!("{}{}", &EXAMPLE[..start], &EXAMPLE[end..]);
-        assert_eq!(error(Config::parse(without.as_bytes())), ConfigError::Missing { key: table });
+        assert_eq!(
+            error(Config::parse(without.as_bytes())),
+            ConfigError::Missing { key: table }
+        );
     }
 }
 
@@ -94,8 +99,18 @@ fn every_wrong_value_is_named_by_key_and_line() {
         ("version", "version = \"0.1.0\"", "version = \"0.2.0\"", 1),
         ("algorithm", "algorithm = \"sha256\"", "algorithm = \"sha384\"", 2),
         ("not_after", "not_after = 1900000000", "not_after = 1790000000", 3),
-        ("platform", "platform = \"insecure-simulated\"", "platform = \"snp\"", 4),
-        ("dangerously_host_time", "host_time = true", "host_time = false", 5),
+        (
+            "platform",
+            "platform = \"insecure-simulated\"",
+            "platform = \"snp\"",
+            4,
+        ),
+        (
+            "dangerously_host_time",
+            "host_time = true",
+            "host_time = false",
+            5,
+        ),
         ("url", "https://127.0.0.1:8443", "http://127.0.0.1:8443", 8),
         ("url", "https://127.0.0.1:8443", "https://user@127.0.0.1:8443", 8),
         ("url", "https://127.0.0.1:8443", "https://127.0.0.1:8443/?a=b", 8),
@@ -125,12 +140,33 @@ fn every_wrong_value_is_named_by_key_and_line() {
 #[test]
 fn types_syntax_and_unknown_keys_are_told_apart() {
     let wrong = error(with("not_after = 1900000000", "not_after = \"soon\""));
-    assert_eq!(wrong, ConfigError::WrongType { key: "not_after", line: 3 });
+    assert_eq!(
+        wrong,
+        ConfigError::WrongType {
+            key: "not_after",
+            line: 3
+        }
+    );
     let wrong = error(with("not_after = 1900000000", "not_after = -1"));
-    assert_eq!(wrong, ConfigError::WrongType { key: "not_after", line: 3 });
-    assert_eq!(error(with("algorithm =", "algorithm")), ConfigError::Syntax { line: 2 });
-    assert_eq!(error(and("secret_key_of_mine = 1")), ConfigError::UnknownKey { line: 22 });
-    assert_eq!(error(and("[limits]\nqueues = 1")), ConfigError::UnknownKey { line: 23 });
+    assert_eq!(
+        wrong,
+        ConfigError::WrongType {
+            key: "not_after",
+            line: 3
+        }
+    );
+    assert_eq!(
+        error(with("algorithm =", "algorithm")),
+        ConfigError::Syntax { line: 2 }
+    );
+    assert_eq!(
+        error(and("secret_key_of_mine = 1")),
+        ConfigError::UnknownKey { line: 22 }
+    );
+    assert_eq!(
+        error(and("[limits]\nqueues = 1")),
+        ConfigError::UnknownKey { line: 23 }
+    );
     assert_eq!(error(Config::parse(b"\xff")), ConfigError::NotText);
     let twice = error(with("algorithm = \"sha256\"", "version = \"0.1.0\""));
     assert!(matches!(twice, ConfigError::Syntax { .. }), "{twice}");
@@ -158,7 +194,11 @@ fn no_error_repeats_what_the_file_says() {
 fn limits_have_bounds_on_both_sides() {
     for bound in limits::BOUNDS {
         let set = |value: u64| and(&format!("[limits]\n{} = {value}", bound.key));
-        assert!(set(bound.least).is_ok() && set(bound.most).is_ok(), "{}", bound.key);
+        assert!(
+            set(bound.least).is_ok() && set(bound.most).is_ok(),
+            "{}",
+            bound.key
+        );
         assert_eq!(error(set(bound.most + 1)).key(), bound.key);
         if bound.least > 0 {
             assert_eq!(error(set(bound.least - 1)).key(), bound.key);
@@ -204,7 +244,10 @@ fn keys_and_anonymous_callers_exclude_each_other() {
     };
     assert_eq!(error(and(&both)), expected);
     assert_eq!(error(and(&key.replace("alice", ""))).key(), "name");
-    assert_eq!(error(and(&key.replace("salt", "pepper"))), ConfigError::UnknownKey { line: 24 });
+    assert_eq!(
+        error(and(&key.replace("salt", "pepper"))),
+        ConfigError::UnknownKey { line: 24 }
+    );
     assert_eq!(error(and("[anonymous]\n")).key(), "requests_per_minute");
     assert_eq!(error(and("[anonymous]\nrequests_per_minute = 0")).line(), 23);
     let many = key.repeat(limits::API_KEYS + 1);

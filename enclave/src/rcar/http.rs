@@ -154,7 +154,10 @@ impl Connection {
 
 /// A peer with another key will not get the right one by asking again; a broken connection may heal.
 fn handshake_error(error: &std::io::Error) -> RcarError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
         Some(rustls::Error::InvalidCertificate(_)) => RcarError::WrongTlsKey,
         _ => RcarError::Unreachable,
     }
@@ -176,7 +179,11 @@ fn session_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
         let value = pair.strip_prefix(SESSION_COOKIE)?.strip_prefix('=')?;
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
         let fits = !value.is_empty() && value.len() <= COOKIE_BYTES && value.bytes().all(plain);
-        if fits { HeaderValue::from_str(pair).ok() } else { None }
+        if fits {
+            HeaderValue::from_str(pair).ok()
+        } else {
+            None
+        }
     })
 }
 
@@ -193,9 +200,17 @@ mod tests {
     #[test]
     fn only_a_plain_session_cookie_is_kept() {
         let expected = Some("kbs-session-id=0a-Z".to_owned());
-        assert_eq!(cookie("kbs-session-id=0a-Z; Expires=Thu, 01 Jan 2099 00:00:00 GMT"), expected);
+        assert_eq!(
+            cookie("kbs-session-id=0a-Z; Expires=Thu, 01 Jan 2099 00:00:00 GMT"),
+            expected
+        );
         assert_eq!(cookie("kbs-session-id=0a-Z"), expected);
-        for other in ["kbs-session-id=", "kbs-session-id=a b", "other=1", "kbs-session-ids=1"] {
+        for other in [
+            "kbs-session-id=",
+            "kbs-session-id=a b",
+            "other=1",
+            "kbs-session-ids=1",
+        ] {
             assert_eq!(cookie(other), None, "{other}");
         }
     }

@@ -31,7 +31,11 @@ fn client_of(text: &str) -> BrokerClient {
 
 async fn fails(fault: Fault) -> RcarError {
     let broker = Broker::start(fault).await;
-    client(&broker).obtain().await.err().expect("the broker misbehaves")
+    client(&broker)
+        .obtain()
+        .await
+        .err()
+        .expect("the broker misbehaves")
 }
 
 #[tokio::test]
@@ -46,7 +50,10 @@ async fn an_honest_broker_releases_the_key() {
     assert_eq!(released.terms.lifetime, Duration::from_secs(3600));
     assert!(released.terms.requested_at >= before);
     assert_eq!(released.broker_time, Timestamp::from_unix(1_800_000_000));
-    assert!(broker.saw_binding_evidence(), "report data covers nonce, key and identity");
+    assert!(
+        broker.saw_binding_evidence(),
+        "report data covers nonce, key and identity"
+    );
     assert!(!client.identity.newest_evidence().is_zero());
 }
 
@@ -98,7 +105,12 @@ async fn a_release_must_be_for_the_configured_key_and_model() {
 
 #[tokio::test]
 async fn nothing_in_the_challenge_selects_a_hash_or_a_short_nonce() {
-    for fault in [Fault::SelectSha256, Fault::ShortNonce, Fault::NoCookie, Fault::NotJson] {
+    for fault in [
+        Fault::SelectSha256,
+        Fault::ShortNonce,
+        Fault::NoCookie,
+        Fault::NotJson,
+    ] {
         assert_eq!(fails(fault).await, RcarError::Protocol, "{fault:?}");
     }
 }

@@ -22,17 +22,23 @@ struct Running {
 async fn start(change: impl FnOnce(&mut Limits)) -> Running {
     let app = Router::new()
         .route("/", get(async || "hello"))
-        .route("/slow", get(async || {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            "late"
-        }))
+        .route(
+            "/slow",
+            get(async || {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                "late"
+            }),
+        )
         .route("/never", get(async || std::future::pending::<&str>().await))
-        .route("/exporter", get(async |Extension(connection): Extension<Arc<Connection>>| {
-            let identity = crate::identity::Identity::for_tests();
-            let nonce = anchorhold_attestation::Nonce::from_random([5; 32]);
-            // What is exported is tested through the signature's message.
-            connection.bind(nonce, &identity).map_or("unbound", |_| "bound")
-        }));
+        .route(
+            "/exporter",
+            get(async |Extension(connection): Extension<Arc<Connection>>| {
+                let identity = crate::identity::Identity::for_tests();
+                let nonce = anchorhold_attestation::Nonce::from_random([5; 32]);
+                // What is exported is tested through the signature's message.
+                connection.bind(nonce, &identity).map_or("unbound", |_| "bound")
+            }),
+        );
     let mut limits = Config::for_tests().limits;
     limits.drain_time = Duration::from_secs(2);
     change(&mut limits);
@@ -40,7 +46,9 @@ async fn start(change: impl FnOnce(&mut Limits)) -> Running {
     let lifecycle = Lifecycle::new();
     let address = "127.0.0.1:0".parse().unwrap();
     let tls = server_config(&key).unwrap();
-    let server = Server::tls(address, tls, app, limits, lifecycle.clone()).await.unwrap();
+    let server = Server::tls(address, tls, app, limits, lifecycle.clone())
+        .await
+        .unwrap();
     Running {
         address: server.address().unwrap(),
         client: pinned_client_config(key.spki_sha256()).unwrap(),
@@ -53,7 +61,9 @@ impl Running {
     async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::clone(&self.client)).connect(name, tcp).await
+        TlsConnector::from(Arc::clone(&self.client))
+            .connect(name, tcp)
+            .await
     }
 }
 
@@ -68,7 +78,9 @@ async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
         answer.extend_from_slice(&buffer[..read]);
         let text = String::from_utf8_lossy(&answer);
         let complete = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
             length.and_then(|length| length.parse().ok()) == Some(body.len())
         });
         if read == 0 || complete {
@@ -93,7 +105,10 @@ async fn requests_follow_one_another_and_nothing_tells_the_time() {
     let mut stream = server.connect().await.unwrap();
     for _ in 0..3 {
         let answer = ask(&mut stream, "/").await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+            "{answer}"
+        );
         assert!(!answer.to_lowercase().contains("\r\ndate:"), "{answer}");
     }
 }
@@ -144,9 +159,15 @@ async fn a_head_beyond_its_limit_is_refused() {
     let mut stream = server.connect().await.unwrap();
     let path = format!("/{}", "a".repeat(limits::REQUEST_HEAD_BYTES));
     let answer = ask(&mut stream, &path).await;
-    assert!(!answer.starts_with("HTTP/1.1 200") && !answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(
+        !answer.starts_with("HTTP/1.1 200") && !answer.starts_with("HTTP/1.1 404"),
+        "{answer}"
+    );
     let mut stream = server.connect().await.unwrap();
-    let many = format!("/ HTTP/1.1\r\n{}a: b", "x: y\r\n".repeat(limits::REQUEST_HEADERS + 1));
+    let many = format!(
+        "/ HTTP/1.1\r\n{}a: b",
+        "x: y\r\n".repeat(limits::REQUEST_HEADERS + 1)
+    );
     let answer = ask(&mut stream, &many).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
@@ -175,7 +196,10 @@ async fn draining_finishes_what_is_in_flight_and_takes_nothing_new() {
     assert!(until_closed(&mut idle).await < Duration::from_secs(1));
     let answer = answer.await.unwrap();
     assert!(answer.ends_with("late"), "{answer}");
-    timeout(Duration::from_secs(1), server.task).await.unwrap().unwrap();
+    timeout(Duration::from_secs(1), server.task)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
@@ -186,6 +210,9 @@ async fn what_outlasts_the_drain_time_is_cut() {
     let answer = tokio::spawn(async move { ask(&mut busy, "/never").await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.lifecycle.drain(Cause::Signal);
-    timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap();
+    timeout(Duration::from_secs(2), server.task)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(answer.await.unwrap(), "");
 }

@@ -31,7 +31,11 @@ impl PinnedKey {
 
 fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<Digest<32>> {
     let certificate = Certificate::from_der(certificate.as_ref()).ok()?;
-    let key = certificate.tbs_certificate().subject_public_key_info().to_der().ok()?;
+    let key = certificate
+        .tbs_certificate()
+        .subject_public_key_info()
+        .to_der()
+        .ok()?;
     Some(sha256(&[&key]))
 }
 

@@ -28,7 +28,9 @@ pub struct ServerKey {
 
 impl fmt::Debug for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerKey").field("spki_sha256", &self.spki_sha256).finish_non_exhaustive()
+        f.debug_struct("ServerKey")
+            .field("spki_sha256", &self.spki_sha256)
+            .finish_non_exhaustive()
     }
 }
 

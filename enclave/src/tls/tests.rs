@@ -38,7 +38,10 @@ async fn the_pinned_key_is_accepted_and_no_other() {
 #[tokio::test]
 async fn no_connection_is_resumed() {
     let key = ServerKey::generate().unwrap();
-    let (pinned, config) = (pinned_client_config(key.spki_sha256()).unwrap(), server_config(&key).unwrap());
+    let (pinned, config) = (
+        pinned_client_config(key.spki_sha256()).unwrap(),
+        server_config(&key).unwrap(),
+    );
     for _ in 0..2 {
         let (client, server) = connect(pinned.clone(), config.clone()).await;
         let (mut client, mut server) = (client.unwrap(), server.unwrap());
@@ -55,15 +58,26 @@ async fn no_connection_is_resumed() {
 #[tokio::test]
 async fn both_sides_export_the_same_and_every_connection_another() {
     let key = ServerKey::generate().unwrap();
-    let (pinned, config) = (pinned_client_config(key.spki_sha256()).unwrap(), server_config(&key).unwrap());
+    let (pinned, config) = (
+        pinned_client_config(key.spki_sha256()).unwrap(),
+        server_config(&key).unwrap(),
+    );
     let mut seen = Vec::new();
     for _ in 0..2 {
         let (client, server) = connect(pinned.clone(), config.clone()).await;
         let (client, server) = (client.unwrap(), server.unwrap());
         let (mut near, mut far) = ([0; 32], [0; 32]);
         let (label, nonce) = (b"label".as_slice(), Some([1; 32].as_slice()));
-        client.get_ref().1.export_keying_material(&mut near, label, nonce).unwrap();
-        server.get_ref().1.export_keying_material(&mut far, label, nonce).unwrap();
+        client
+            .get_ref()
+            .1
+            .export_keying_material(&mut near, label, nonce)
+            .unwrap();
+        server
+            .get_ref()
+            .1
+            .export_keying_material(&mut far, label, nonce)
+            .unwrap();
         assert_eq!(near, far);
         seen.push(near);
     }
@@ -74,10 +88,8 @@ async fn both_sides_export_the_same_and_every_connection_another() {
 #[tokio::test]
 async fn a_copied_certificate_proves_nothing() {
     let (key, other) = (ServerKey::generate().unwrap(), ServerKey::generate().unwrap());
-    let copied = rustls::sign::CertifiedKey::new(
-        key.certified().cert.clone(),
-        Arc::clone(&other.certified().key),
-    );
+    let copied =
+        rustls::sign::CertifiedKey::new(key.certified().cert.clone(), Arc::clone(&other.certified().key));
     let mut config = (*server_config(&other).unwrap()).clone();
     config.cert_resolver = Arc::new(SingleCertAndKey::from(copied));
     let pinned = pinned_client_config(key.spki_sha256()).unwrap();

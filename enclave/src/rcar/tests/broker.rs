@@ -140,7 +140,10 @@ fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
 impl Inner {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
-        let has_cookie = request.headers().get("cookie").is_some_and(|c| c == "kbs-session-id=abc");
+        let has_cookie = request
+            .headers()
+            .get("cookie")
+            .is_some_and(|c| c == "kbs-session-id=abc");
         let body = request.into_body().collect().await.unwrap().to_bytes();
         match path.as_str() {
             "/kbs/v0/auth" => self.auth(&body).await,
