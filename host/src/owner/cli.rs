@@ -31,6 +31,7 @@ use crate::progress::Bar;
 pub enum OwnerCommand {
     /// Make a model key, and the store when there is none
     Keygen {
+        /// Which store
         #[command(flatten)]
         store: StoreArguments,
         /// The new key's name: lower-case letters, digits and '-'
@@ -42,6 +43,7 @@ pub enum OwnerCommand {
     },
     /// Seal a model's folder into one file
     Seal {
+        /// Which store
         #[command(flatten)]
         store: StoreArguments,
         /// The key to seal under
@@ -67,6 +69,7 @@ pub enum OwnerCommand {
     },
     /// Run the key broker (RCAR 0.4.0)
     Broker {
+        /// Which store
         #[command(flatten)]
         store: StoreArguments,
         /// The broker's configuration

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn each_wrong_key_is_refused_where_it_is() {
         let refused = |text: String| BrokerConfig::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(refused(GOOD.replace("key_id", "key")), ConfigError::Line(2));
+        assert_eq!(refused(GOOD.replace("key_id", "key")), ConfigError::Line(4));
         assert_eq!(refused(format!("{GOOD}extra = 1\n")), ConfigError::Line(6));
         assert_eq!(
             refused(GOOD.replace("\"demo\"", "\"De mo\"")),

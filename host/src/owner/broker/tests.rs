@@ -90,7 +90,7 @@ fn path(text: &str) -> ResourcePath {
 #[test]
 fn a_good_enclave_gets_a_signed_wrapped_key_once() {
     let world = World::new();
-    let mut guest = Guest::new();
+    let guest = Guest::new();
     let (id, nonce) = guest.begin(&world.broker);
     let token = world.broker.attest(&id, &guest.answer(&nonce)).unwrap();
     guest::check_token(&token, &nonce);
