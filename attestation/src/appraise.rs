@@ -18,7 +18,19 @@ use crate::release::KeyId;
 use crate::time::Timestamp;
 use crate::verify::Verified;
 
-/// Evidence that satisfied a policy, for the purpose `U`.
+/// Evidence that satisfied a policy, for the purpose `U`. What a broker appraised is no channel for a client,
+/// and what a client appraised grants no key:
+///
+/// ```compile_fail
+/// use anchorhold_attestation::{Appraised, BrokerUse, PinnedIdentity};
+/// fn misuse(appraised: Appraised<BrokerUse>) -> PinnedIdentity { appraised.into_channel() }
+/// ```
+/// ```compile_fail
+/// use anchorhold_attestation::{Appraised, Class, ClientUse, KeyId, Timestamp};
+/// fn misuse(appraised: &Appraised<ClientUse>, key: &KeyId, now: Timestamp) {
+///     let _ = appraised.grant(key, Class::Insecure, &[], now);
+/// }
+/// ```
 #[must_use]
 #[derive(Debug)]
 pub struct Appraised<U> {

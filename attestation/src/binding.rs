@@ -24,7 +24,11 @@ mod relying;
 
 pub use relying::{Binding, BrokerUse, ClientUse, RcarSession};
 
-/// The 64 bytes a platform signs for its guest. Made only by this module and by [`crate::rcar`].
+/// The 64 bytes a platform signs for its guest. Made only by this module and by [`crate::rcar`]:
+///
+/// ```compile_fail
+/// let anything = anchorhold_attestation::ReportData::new([0; 64]);
+/// ```
 #[derive(Clone, Copy)]
 pub struct ReportData([u8; 64]);
 

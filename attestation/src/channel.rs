@@ -88,6 +88,10 @@ pub struct PinnedIdentity {
 pub struct LeafMatched(Digest<32>);
 
 /// One connection ends in the pinned enclave. Not Clone: one a connection.
+///
+/// ```compile_fail
+/// fn twice(proof: &anchorhold_attestation::ChannelProof) -> anchorhold_attestation::ChannelProof { proof.clone() }
+/// ```
 #[must_use]
 #[derive(Debug)]
 pub struct ChannelProof {

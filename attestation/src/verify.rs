@@ -14,7 +14,12 @@ use crate::evidence::Evidence;
 use crate::simulated::{ReportError, SimulatedReport};
 use crate::time::Timestamp;
 
-/// A `T` that evidence proves. Not Clone, not Default, not Deserialize.
+/// A `T` that evidence proves. Not Clone, not Default, not Deserialize, and made nowhere else:
+///
+/// ```compile_fail
+/// use anchorhold_attestation::{Claims, Verified};
+/// fn forge(claims: Claims) -> Verified<Claims> { Verified(claims) }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Verified<T>(T);
