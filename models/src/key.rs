@@ -18,6 +18,15 @@ use crate::secret::Secret;
 /// Made by [`ModelKey::generate`]; leaves by [`ModelKey::wrap_for`](crate::key::ModelKey::wrap_for) (to an
 /// enclave) or [`Kek::wrap`](crate::wrap::Kek::wrap) (to the store); comes back by
 /// [`ModelKey::unwrap`](crate::key::ModelKey::unwrap) or [`Kek::unwrap`](crate::wrap::Kek::unwrap).
+///
+/// It can be neither copied nor shown:
+///
+/// ```compile_fail,E0599
+/// let copy = anchorhold_models::ModelKey::generate().clone();
+/// ```
+/// ```compile_fail,E0277
+/// println!("{:?}", anchorhold_models::ModelKey::generate());
+/// ```
 pub struct ModelKey(Secret);
 
 impl ModelKey {

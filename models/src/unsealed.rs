@@ -56,7 +56,18 @@ impl Drop for Plaintext {
 
 impl ZeroizeOnDrop for Plaintext {}
 
-/// The files of one model, by name.
+/// The files of one model, by name. It can be neither copied nor shown:
+///
+/// ```compile_fail,E0599
+/// fn copy(model: &anchorhold_models::UnsealedModel) -> anchorhold_models::UnsealedModel {
+///     model.clone()
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn show(model: &anchorhold_models::UnsealedModel) -> String {
+///     format!("{model:?}")
+/// }
+/// ```
 pub struct UnsealedModel {
     manifest: Manifest,
     manifest_sha256: Digest<32>,

@@ -8,7 +8,7 @@
 //! twice, and hashed both times. A file's salt, hence its chunk key, is used once.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -318,7 +318,7 @@ impl Partial {
     fn create(out: &Path) -> Result<Self, SealError> {
         match fs::symlink_metadata(out) {
             Ok(_) => return Err(SealError::Exists),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(SealError::Write(error.kind())),
         }
         let name = out.file_name().ok_or(SealError::OutputName)?.to_string_lossy();
@@ -339,7 +339,14 @@ impl Partial {
     fn finish(mut self) -> Result<(), SealError> {
         let failed = |error: std::io::Error| SealError::Write(error.kind());
         self.file.sync_all().map_err(failed)?;
-        fs::rename(&self.path, &self.finally).map_err(failed)?;
+        // A link, unlike a rename, never replaces what came under that name meanwhile.
+        match fs::hard_link(&self.path, &self.finally) {
+            // What is left is a second name; that it cannot be removed would be no reason to fail.
+            Ok(()) => drop(fs::remove_file(&self.path)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(SealError::Exists),
+            // Not every file system has links.
+            Err(_) => fs::rename(&self.path, &self.finally).map_err(failed)?,
+        }
         self.finished = true;
         // Makes the name durable too. Some file systems cannot sync a folder; the contents are safe anyway.
         if let Some(Ok(folder)) = self.finally.parent().map(File::open) {

@@ -28,7 +28,14 @@ const CRV: &str = "P-256";
 const KTY: &str = "EC";
 
 /// The pair an enclave makes for one session: evidence commits to its public half, the broker wraps to it.
-/// Consumed by [`ModelKey::unwrap`].
+/// Consumed by [`ModelKey::unwrap`], so it opens one answer:
+///
+/// ```compile_fail,E0382
+/// use anchorhold_models::{ModelKey, TeeKeyPair};
+/// let pair = TeeKeyPair::generate();
+/// let first = ModelKey::unwrap(b"{}", pair);
+/// let second = ModelKey::unwrap(b"{}", pair);
+/// ```
 pub struct TeeKeyPair {
     private: PrivateKey,
     public: TeePublicKey,
@@ -257,7 +264,8 @@ fn wrap(
     let protected =
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&protected).expect("a struct of strings is always JSON"));
     let agreed = agree(&ephemeral.private, to).expect("the point was checked to be on the curve");
-    let mut content = Zeroizing::new(*key.secret().expose());
+    let mut content = Zeroizing::new([0; 32]);
+    content.copy_from_slice(key.secret().expose());
     let tag = aead::seal_small(content_key, nonce, protected.as_bytes(), content.as_mut_slice());
     Jwe {
         protected,

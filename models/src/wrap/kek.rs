@@ -79,7 +79,8 @@ impl Kek {
     #[must_use]
     pub fn wrap(&self, key: &ModelKey, key_id: &KeyId, class: Class) -> Vec<u8> {
         let nonce = random_public();
-        let mut secret = Zeroizing::new(*key.secret().expose());
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.copy_from_slice(key.secret().expose());
         let tag = aead::seal_small(&self.0, nonce, &context(key_id, class), secret.as_mut_slice());
         let mut wrapped = Vec::with_capacity(WRAPPED_LEN);
         wrapped.push(VERSION);
