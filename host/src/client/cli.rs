@@ -1,21 +1,216 @@
 //! The client's commands.
 //!
+//! Why apart: everything a person or a script sees of this role is printed here, and nothing else is.
+//!
 //! # Invariants
-//! Parses arguments and prints; decides nothing.
+//! Parses arguments and prints; decides nothing. Questions and answers go to standard output only.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use anchorhold_attestation::Class;
+use anchorhold_models::Manifest;
+use clap::{Args, Subcommand};
+use hyper::header::HeaderValue;
+use serde::Serialize;
+
+use self::files::{api_key, policy};
+use super::enclave::Enclave;
+use super::endpoint::Endpoint;
+use super::kept::Keeper;
+use super::proxy::listen::Place;
+use crate::clock::Clock;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
+use crate::progress::Bar;
+
+mod files;
+mod proxy;
+mod receipt;
+mod talk;
+mod verify;
 
 /// What a client does.
 #[derive(Subcommand)]
-pub enum ClientCommand {}
+pub enum ClientCommand {
+    /// Ask an enclave what it is and judge its evidence by a policy
+    Verify(Whom),
+    /// Ask one question over a verified channel
+    Ask {
+        /// Whom, and how
+        #[command(flatten)]
+        talk: Talk,
+        /// The question; `-` reads it from standard input
+        question: String,
+    },
+    /// Talk to the model over a verified channel, one line at a time
+    Chat {
+        /// Whom, and how
+        #[command(flatten)]
+        talk: Talk,
+    },
+    /// Serve a local OpenAI endpoint that forwards to the verified enclave only
+    Proxy {
+        /// Whom
+        #[command(flatten)]
+        whom: Whom,
+        /// How
+        #[command(flatten)]
+        with: With,
+        /// Where to listen: 127.0.0.1:PORT (0 chooses a port) or unix:/path
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: Place,
+        /// Write the proxy's token to this new file (mode 0600) and do not print it
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+    },
+    /// Receipts that were kept
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Compute the digest that names a model, from its public files
+    Manifest {
+        /// The model's folder
+        dir: PathBuf,
+    },
+}
+
+/// What a client does with a kept receipt.
+#[derive(Subcommand)]
+pub enum ReceiptCommand {
+    /// Judge a kept receipt offline and say what it cannot prove
+    Verify {
+        /// The file that --keep-receipts wrote
+        file: PathBuf,
+        /// Judge the evidence in it by this policy
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// The request's body as it was sent
+        #[arg(long, value_name = "FILE", requires = "answer")]
+        request: Option<PathBuf>,
+        /// The answer's body as it was received, JSON or event stream
+        #[arg(long, value_name = "FILE", requires = "request")]
+        answer: Option<PathBuf>,
+    },
+}
+
+/// Which enclave, and what it must be.
+#[derive(Args)]
+pub struct Whom {
+    /// The enclave's address: https://host[:port]
+    #[arg(long, value_parser = endpoint)]
+    url: Endpoint,
+    /// What you trust: see docs/policy.md
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+}
+
+/// What goes with each request, and what is kept of it.
+#[derive(Args)]
+pub struct With {
+    /// A file with the API key that the enclave wants
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Keep each answer's receipt in this folder
+    #[arg(long, value_name = "DIR")]
+    keep_receipts: Option<PathBuf>,
+}
+
+/// What a conversation needs.
+#[derive(Args)]
+pub struct Talk {
+    #[command(flatten)]
+    whom: Whom,
+    #[command(flatten)]
+    with: With,
+    /// The model's name; the enclave's own by default
+    #[arg(long)]
+    model: Option<String>,
+    /// Instructions that go before the conversation
+    #[arg(long)]
+    system: Option<String>,
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, super::endpoint::EndpointError> {
+    text.parse()
+}
+
+impl Whom {
+    fn enclave(&self) -> Result<Arc<Enclave>, Failure> {
+        let policy = policy(&self.policy)?;
+        Ok(Arc::new(Enclave::new(self.url.clone(), policy, Clock::system())))
+    }
+}
+
+impl With {
+    fn api_key(&self) -> Result<Option<HeaderValue>, Failure> {
+        self.api_key_file.as_deref().map(api_key).transpose()
+    }
+
+    fn keeper(&self) -> Result<Option<Keeper>, Failure> {
+        let open = |folder: &PathBuf| {
+            Keeper::open(folder.clone()).map_err(|error| {
+                Failure::new(
+                    "keep_receipts",
+                    format!("cannot use {} for receipts: {}", folder.display(), error.kind()),
+                    "name a folder that you may write to",
+                )
+            })
+        };
+        self.keep_receipts.as_ref().map(open).transpose()
+    }
+}
+
+/// Says once and loudly that simulated evidence protects nothing.
+fn warn_of_class(class: Class, output: &Output) {
+    if class == Class::Insecure {
+        output.talk("warning: insecure-simulated: this enclave protects nothing; for tests only");
+    }
+}
 
 /// Runs one command.
 ///
 /// # Errors
 /// What the command reports.
-pub async fn run(command: ClientCommand, _output: &Output) -> Result<Exit, Failure> {
-    match command {}
+pub async fn run(command: ClientCommand, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        ClientCommand::Verify(whom) => verify::run(&whom, output).await,
+        ClientCommand::Ask { talk, question } => talk::ask(&talk, question, output).await,
+        ClientCommand::Chat { talk } => talk::chat(&talk, output).await,
+        ClientCommand::Proxy {
+            whom,
+            with,
+            listen,
+            token_file,
+        } => proxy::run(&whom, &with, listen, token_file.as_deref(), output).await,
+        ClientCommand::Receipt(ReceiptCommand::Verify {
+            file,
+            policy,
+            request,
+            answer,
+        }) => {
+            let texts = request.as_deref().zip(answer.as_deref());
+            receipt::run(&file, policy.as_deref(), texts, output)
+        }
+        ClientCommand::Manifest { dir } => manifest(&dir, output),
+    }
+}
+
+#[derive(Serialize)]
+struct ManifestResult {
+    manifest_sha256: String,
+    manifest: Manifest,
+}
+
+fn manifest(dir: &std::path::Path, output: &Output) -> Result<Exit, Failure> {
+    let bar = Bar::new(output, "hashing");
+    let manifest = Manifest::of_dir(dir, &bar)
+        .map_err(|error| Failure::new("model_folder", error.to_string(), error.hint()))?;
+    drop(bar);
+    let digest = manifest.digest().to_string();
+    let result = ManifestResult {
+        manifest_sha256: digest.clone(),
+        manifest,
+    };
+    output.data(&result, || digest)?;
+    Ok(Exit::Yes)
 }

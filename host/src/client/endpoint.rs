@@ -95,7 +95,10 @@ impl FromStr for Endpoint {
             return Err(EndpointError::MoreThanAHost);
         }
         let host = authority.host();
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         let server_name = ServerName::try_from(host.to_owned()).map_err(|_| EndpointError::NotAUrl)?;
         let port = match authority.port() {
             Some(port) => port.as_str().parse().map_err(|_| EndpointError::NotAUrl)?,

@@ -69,3 +69,6 @@ pub const STREAM_PIECES: usize = 16;
 
 /// Longest line of `client chat`: a pasted document, not a disk image.
 pub const CHAT_LINE_BYTES: usize = 1024 * 1024;
+
+/// Between two attempts to fetch new evidence from an enclave that cannot be reached, while the old still holds.
+pub const RENEWAL_PAUSE_SECONDS: u64 = 10;

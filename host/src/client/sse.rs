@@ -101,7 +101,10 @@ impl Splitter {
             }
             let raw = std::mem::take(&mut self.raw);
             return Ok(Some(match text.strip_prefix(RECEIPT) {
-                Some(receipt) => Part::Receipt { raw, receipt: receipt.to_vec() },
+                Some(receipt) => Part::Receipt {
+                    raw,
+                    receipt: receipt.to_vec(),
+                },
                 None => Part::Filler(raw),
             }));
         }
@@ -130,7 +133,8 @@ impl Splitter {
 mod tests {
     use super::*;
 
-    const STREAM: &[u8] = b": hi\n\ndata: {\"a\":1}\n\ndata:x\n: inside\n\n: anchorhold-receipt abc\n\ndata: [DONE]\n\n";
+    const STREAM: &[u8] =
+        b": hi\n\ndata: {\"a\":1}\n\ndata:x\n: inside\n\n: anchorhold-receipt abc\n\ndata: [DONE]\n\n";
 
     fn describe(parts: &[Part]) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -159,7 +163,10 @@ mod tests {
                 splitter.push(piece, &mut parts).expect("well formed");
             }
             assert!(splitter.is_at_border());
-            assert_eq!(describe(&parts), ["data {\"a\":1}", "data x", "receipt abc", "done"]);
+            assert_eq!(
+                describe(&parts),
+                ["data {\"a\":1}", "data x", "receipt abc", "done"]
+            );
             let together: Vec<u8> = parts.iter().flat_map(|part| raw(part).to_vec()).collect();
             assert_eq!(together, STREAM);
         }
@@ -187,6 +194,9 @@ mod tests {
             assert_eq!(found, Err(error), "{}", String::from_utf8_lossy(stream));
         }
         let long = vec![b':'; EVENT_BYTES + 1];
-        assert_eq!(Splitter::default().push(&long, &mut Vec::new()), Err(StreamError::TooLong));
+        assert_eq!(
+            Splitter::default().push(&long, &mut Vec::new()),
+            Err(StreamError::TooLong)
+        );
     }
 }

@@ -6,6 +6,7 @@
 //! No byte that was pushed stays in memory this module gave up. hyper's own read buffer is outside its reach: a
 //! piece received is wiped only when nothing else of that buffer is alive.
 
+use std::io;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -13,16 +14,17 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a prompt or an answer.
 #[derive(Default)]
-pub(crate) struct Wiped(Zeroizing<Vec<u8>>);
+pub struct Wiped(Zeroizing<Vec<u8>>);
 
 impl Wiped {
     /// Room for `capacity` bytes before the buffer must move.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(capacity)))
     }
 
     /// Appends. When there is no room the bytes move to a larger buffer and the old one is wiped.
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+    pub fn extend(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.capacity()).max(256)));
@@ -33,8 +35,20 @@ impl Wiped {
     }
 
     /// The bytes as a body for hyper, which wipes them when it drops them.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
+    }
+}
+
+impl io::Write for Wiped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
