@@ -16,7 +16,7 @@
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
-//! - [`policy`], [`reference`], [`appraise`], [`denial`]: policy only
+//! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
 //! - [`release`]: a broker's signed answer
 //! - [`receipt`]: an enclave's signed statement about one answer
