@@ -16,7 +16,8 @@ pub const BROKER_CONFIG_BYTES: u64 = 256 * 1024;
 pub const RESOURCES: usize = 64;
 /// A policy file: digests and names; the verifier's own limit is lower or equal.
 pub const POLICY_BYTES: u64 = 256 * 1024;
-/// Sessions kept: 4096 of about 100 KiB in the worst case stay below half a gibibyte.
+/// Sessions kept. Only affirmed evidence is kept, so the worst case, 4096 times [`SESSION_EVIDENCE_BYTES`] or
+/// 1 GiB, takes as many enclaves of ours.
 pub const SESSIONS: usize = 4096;
 /// Life of a session: what the existing broker of this protocol gives (5 minutes).
 pub const SESSION_LIFE: Duration = Duration::from_secs(5 * 60);

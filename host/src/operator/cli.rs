@@ -17,10 +17,10 @@ pub enum OperatorCommand {
     /// Start an enclave; its events, one JSON document a line, go to standard output
     Launch {
         /// The enclave's configuration; its digest is fixed at launch
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// The enclave's binary
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         enclave: PathBuf,
     },
     /// See whether an enclave is alive and ready. Proves nothing: use `client verify` for that

@@ -129,6 +129,15 @@ impl Broker {
         self.identity
     }
 
+    /// Resources whose policy accepts evidence that anyone can make.
+    pub fn accepting_simulated(&self) -> impl Iterator<Item = &ResourcePath> {
+        let weak = self
+            .resources
+            .iter()
+            .filter(|resource| resource.policy.accepts_simulated());
+        weak.map(|resource| &resource.config.path)
+    }
+
     fn resource(&self, path: &ResourcePath) -> Option<&Resource> {
         self.resources
             .iter()

@@ -35,7 +35,7 @@ pub enum OwnerCommand {
         #[command(flatten)]
         store: StoreArguments,
         /// The new key's name: lower-case letters, digits and '-'
-        #[arg(long, value_parser = key_id)]
+        #[arg(long, value_parser = key_id, value_name = "ID")]
         key_id: KeyId,
         /// What the key is for; fixed for the whole store when it is made
         #[arg(long, value_enum, default_value = "real")]
@@ -47,13 +47,13 @@ pub enum OwnerCommand {
         #[command(flatten)]
         store: StoreArguments,
         /// The key to seal under
-        #[arg(long, value_parser = key_id)]
+        #[arg(long, value_parser = key_id, value_name = "ID")]
         key_id: KeyId,
         /// The model's folder, as published (safetensors or GGUF)
-        #[arg(long)]
+        #[arg(long, value_name = "DIR")]
         model: PathBuf,
         /// The sealed file to write; must not exist
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// What the model is called, for people
         #[arg(long)]
@@ -73,7 +73,7 @@ pub enum OwnerCommand {
         #[command(flatten)]
         store: StoreArguments,
         /// The broker's configuration
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
     /// The release log: what was given and denied
@@ -85,10 +85,10 @@ pub enum OwnerCommand {
 #[derive(Args)]
 pub struct StoreArguments {
     /// The store's folder
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     store: PathBuf,
     /// The file with the key-encryption key, unless it is `kek` in the store's folder
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     kek: Option<PathBuf>,
 }
 

@@ -36,6 +36,8 @@ pub enum StoreError {
     NoSuchKey,
     /// A release cannot name more manifests of the key.
     TooManyManifests,
+    /// Others than its owner may read the KEK file.
+    KekReadable,
     /// A wrapped secret does not open.
     Wrap(WrapError),
     /// A row that this program never writes; what it should be.
@@ -82,6 +84,7 @@ impl fmt::Display for StoreError {
             Self::KeyExists => f.write_str("the store has a key of that id"),
             Self::NoSuchKey => f.write_str("the store has no key of that id"),
             Self::TooManyManifests => f.write_str("the key has as many models as a release can name"),
+            Self::KekReadable => f.write_str("the KEK file can be read by others"),
             Self::Wrap(error) => write!(f, "the store's secrets do not open: {error}"),
             Self::Corrupt(what) => write!(f, "the store is damaged: {what} is not readable"),
             Self::KeyGeneration => f.write_str("no key could be made"),
@@ -104,6 +107,7 @@ impl Explain for StoreError {
             Self::KeyExists => "key_exists",
             Self::NoSuchKey => "no_such_key",
             Self::TooManyManifests => "too_many_models",
+            Self::KekReadable => "kek_readable",
             Self::Wrap(_) => "store_locked",
             Self::Corrupt(_) => "store_damaged",
             Self::KeyGeneration => "key_generation",
@@ -124,6 +128,7 @@ impl Explain for StoreError {
             Self::KeyExists => "choose another --key-id: a key is never replaced, files are sealed under it",
             Self::NoSuchKey => "make it first: anchorhold owner keygen --store DIR --key-id ID",
             Self::TooManyManifests => "make another key for further models",
+            Self::KekReadable => "take the rights away: chmod 600 FILE; if others may have read it, make a new store",
             Self::Wrap(error) => error.hint(),
             Self::Corrupt(_) => "restore the store from a backup, then check: anchorhold owner log verify",
             Self::KeyGeneration => "the system's random generator failed: do not go on with this machine",

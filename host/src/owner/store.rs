@@ -18,7 +18,7 @@ mod schema;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anchorhold_attestation::limits::RELEASE_MANIFESTS;
@@ -187,6 +187,10 @@ fn connect_existing(folder: &Path) -> Result<Connection, StoreError> {
 
 fn read_kek(path: &Path) -> Result<Kek, StoreError> {
     let file = fs::File::open(path).map_err(StoreError::io("the KEK file"))?;
+    let metadata = file.metadata().map_err(StoreError::io("the KEK file"))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(StoreError::KekReadable);
+    }
     let mut text = Zeroizing::new(Vec::with_capacity(limits::KEK_FILE_BYTES as usize + 1));
     file.take(limits::KEK_FILE_BYTES + 1)
         .read_to_end(&mut text)

@@ -20,10 +20,10 @@ pub enum PublisherCommand {
         #[arg(long, value_enum)]
         platform: PlatformName,
         /// The enclave's binary
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         enclave: PathBuf,
         /// An enclave's configuration: prints its digest too
-        #[arg(long)]
+        #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
 }

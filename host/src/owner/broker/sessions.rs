@@ -115,9 +115,7 @@ impl Sessions {
 
     /// Opens a session.
     pub(super) fn open(&mut self, id: SessionId, challenged: Challenged, now: Instant) {
-        if self.table.len() >= self.capacity {
-            self.make_room(now);
-        }
+        self.make_room(now);
         let session = Session {
             opened: now,
             state: State::Challenged(challenged),

@@ -44,6 +44,11 @@ pub(super) async fn run(store: &StoreArguments, config: &Path, output: &Output) 
     let words = *output;
     let observer = Arc::new(move |notice: Notice| words.talk(&told(&notice)));
     let broker = Broker::new(store, config, base, Clock::system(), observer)?;
+    for path in broker.accepting_simulated() {
+        output.talk(&format!(
+            "warning: the policy of {path} accepts simulated evidence: its key is protected from nobody"
+        ));
+    }
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| BrokerError::Listen(error.kind()))?;

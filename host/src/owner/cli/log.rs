@@ -28,13 +28,13 @@ pub enum LogCommand {
 #[derive(Args)]
 pub struct LogArguments {
     /// The store's folder
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     store: PathBuf,
     /// The release key as remembered elsewhere; else the store's own word is taken
-    #[arg(long)]
+    #[arg(long, value_name = "HEX")]
     release_key: Option<Digest<32>>,
     /// A head printed by an earlier check: it must still be in the log
-    #[arg(long)]
+    #[arg(long, value_name = "HEX")]
     head: Option<Digest<32>>,
 }
 

@@ -83,6 +83,12 @@ impl BrokerKeys {
             tls_spki_sha256: sha256(&[&tls.subject_public_key_info()]),
             release_key: ed25519_public(&release),
         };
+        // The log is checked offline against the public key in the clear: it must be this one.
+        if wrapped.release_public != identity.release_key
+            || wrapped.tls_spki_sha256 != identity.tls_spki_sha256
+        {
+            return Err(StoreError::Corrupt("a public key"));
+        }
         Ok(Self {
             tls,
             release,

@@ -1,7 +1,5 @@
 //! The store on disk: made once, opened with its own KEK, refused when it is another's or of another version.
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 
 fn key(text: &str) -> KeyId {
@@ -47,6 +45,9 @@ fn the_kek_may_be_elsewhere_and_must_be_the_right_one() {
     drop(Store::create(&path, &kek, Class::Real).unwrap());
     assert!(!default_kek(&path).exists());
     assert!(Store::open(&path, &kek).is_ok());
+    fs::set_permissions(&kek, fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(Store::open(&path, &kek).err(), Some(StoreError::KekReadable));
+    fs::set_permissions(&kek, fs::Permissions::from_mode(0o600)).unwrap();
     let other = folder.path().join("other");
     secret_file::create(&other, &Kek::generate().encode()).unwrap();
     assert!(matches!(Store::open(&path, &other), Err(StoreError::Wrap(_))));
@@ -150,4 +151,21 @@ fn another_version_and_another_file_are_refused() {
         Store::open(&path, &default_kek(&path)).err(),
         Some(StoreError::Absent)
     );
+}
+
+/// Whoever can write the file cannot make `owner log verify` trust another key while the broker goes on.
+#[test]
+fn an_exchanged_public_key_stops_the_broker() {
+    for column in ["release_public", "tls_spki_sha256"] {
+        let (_folder, path, store) = fresh(Class::Real);
+        let exchange = format!("UPDATE store SET {column} = '{}'", Digest::new([9; 32]));
+        store.connection.execute_batch(&exchange).unwrap();
+        drop(store);
+        let opened = Store::open(&path, &default_kek(&path));
+        assert_eq!(
+            opened.err(),
+            Some(StoreError::Corrupt("a public key")),
+            "{column}"
+        );
+    }
 }
