@@ -65,7 +65,6 @@ impl Report {
         eprintln!("{line}");
     }
 
-
     /// The end with a refusal: the attack, or anything else, was noticed.
     pub(crate) fn refused(&self, by: &str, reasons: &[String]) -> ExitCode {
         if self.json {

@@ -106,7 +106,7 @@ impl Scene {
             started.elapsed(),
             &[
                 ("manifest", short(&field(&self.sealed, "manifest_sha256"))),
-                ("bytes", field(&self.sealed, "bytes")),
+                ("bytes", field(&self.sealed, "sealed_bytes")),
             ],
         );
         Ok(())
@@ -245,6 +245,8 @@ minimum_tcb = 1
         let output = self.stage.start(&mut command)?;
         let mut lines = BufReader::new(output);
         let mut reasons = Vec::new();
+        // A broken network is no refusal; a digest or a tag that does not fit is one.
+        let mut refused = false;
         while let Some(event) = next_json(&mut lines) {
             let name = field(&event, "event");
             let took = last.elapsed();
@@ -276,7 +278,11 @@ minimum_tcb = 1
                     return Ok(());
                 }
                 "denied" => reasons.push(format!("the broker answered {}", field(&event, "code"))),
-                "error" => reasons.push(format!("{}: {}", field(&event, "stage"), field(&event, "code"))),
+                "error" => {
+                    let (stage, code) = (field(&event, "stage"), field(&event, "code"));
+                    refused |= ["launch", "unseal"].contains(&stage.as_str());
+                    reasons.push(format!("{stage}: {code} ({})", field(&event, "hint")));
+                }
                 _ => continue,
             }
             last = Instant::now();
@@ -286,11 +292,14 @@ minimum_tcb = 1
                 by: "the key broker or the enclave".to_owned(),
                 reasons: self.with_log(reasons),
             }),
-            _ if !reasons.is_empty() => Err(Failure::Refused {
+            _ if refused => Err(Failure::Refused {
                 by: "the enclave".to_owned(),
                 reasons,
             }),
-            _ => Err(Failure::broken("the enclave ended before it was ready")),
+            _ => Err(Failure::Broken(format!(
+                "the enclave ended before it was ready: {}",
+                reasons.join("; ")
+            ))),
         }
     }
 
@@ -326,7 +335,7 @@ minimum_tcb = 1
             .as_array()
             .into_iter()
             .flatten()
-            .map(|check| (field(check, "rule"), abbreviate(&field(check, "found"))))
+            .map(|check| (field(check, "check"), abbreviate(&field(check, "found"))))
             .collect();
         let facts: Vec<(&str, String)> = checks
             .iter()
@@ -359,7 +368,7 @@ minimum_tcb = 1
             started.elapsed(),
             &[
                 ("receipt", field(&answered, "receipt")),
-                ("tokens", field(&answered, "completion_tokens")),
+                ("ended by", field(&answered, "finish_reason")),
             ],
         );
         report.answer(question, &field(&answered, "answer"));
