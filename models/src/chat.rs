@@ -6,6 +6,7 @@
 //! What a message says cannot become a control token, nor run as a part of the template. Errors carry no
 //! text of a message.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use minijinja::value::Value;
@@ -128,17 +129,18 @@ pub(crate) fn encode(
     let marker = Marker::new();
     let said = messages.iter().map(|message| {
         let content = tokenizer.mark(&message.content, &marker);
-        Value::from_iter([
-            ("role", Value::from(message.role.name())),
+        let role = Value::from(message.role.name());
+        Value::from(BTreeMap::from([
+            ("role", role),
             ("content", Value::from(content.as_str())),
-        ])
+        ]))
     });
-    let mut variables: Vec<(&str, Value)> = names
+    let tokens = names
         .iter()
-        .map(|(name, token)| (*name, Value::from(token.as_str())))
-        .collect();
-    variables.push(("messages", said.collect()));
-    variables.push(("add_generation_prompt", Value::from(true)));
-    let rendered = template.render(Value::from_iter(variables))?;
+        .map(|(name, token)| (*name, Value::from(token.as_str())));
+    let mut variables: BTreeMap<&str, Value> = tokens.collect();
+    variables.insert("messages", said.collect());
+    variables.insert("add_generation_prompt", Value::from(true));
+    let rendered = template.render(Value::from(variables))?;
     Ok(tokenizer.encode_rendered(&rendered, &marker)?)
 }

@@ -13,3 +13,6 @@ pub(crate) mod decoder;
 pub(crate) mod embedder;
 pub(crate) mod keys;
 pub(crate) mod rope;
+
+#[cfg(test)]
+mod tests;

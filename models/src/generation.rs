@@ -33,7 +33,7 @@ pub struct Generation<'m> {
     /// Logits for the next token, once the prompt is computed.
     logits: Option<Rows>,
     /// A token drawn and not yet computed.
-    drawn: Option<u32>,
+    drawn: Zeroizing<Option<u32>>,
     sampler: Sampler,
     text: TextStream,
     stops: StopFilter,
@@ -182,7 +182,7 @@ impl<'m> Generation<'m> {
             decoder,
             cache: decoder.network().new_cache(),
             logits: None,
-            drawn: None,
+            drawn: Zeroizing::new(None),
             sampler,
             text: decoder.pieces().stream(prompt.continues()),
             stops,
@@ -226,7 +226,7 @@ impl<'m> Generation<'m> {
         let id = self.sampler.draw(&mut logits)?;
         self.completion_tokens += 1;
         if self.decoder.stops_at(id) {
-            return Ok(self.finish(FinishReason::Stop));
+            return Ok(self.end());
         }
         let mut text = Zeroizing::new(String::new());
         self.text.push(self.decoder.pieces().bytes(id), &mut text);
@@ -243,10 +243,12 @@ impl<'m> Generation<'m> {
             return Ok(Step::Delta(delta));
         }
         if self.completion_tokens >= self.most_tokens {
-            self.flush(&mut out);
-            self.finished = Some(FinishReason::Length);
+            self.finished = Some(match self.flush(&mut out) {
+                Found::Stop => FinishReason::Stop,
+                Found::No => FinishReason::Length,
+            });
         } else {
-            self.drawn = Some(id);
+            *self.drawn = Some(id);
         }
         Ok(Step::Delta(self.give(out)))
     }
@@ -272,7 +274,8 @@ impl<'m> Generation<'m> {
     }
 
     /// The model ended the answer: gives out what was held back, if anything.
-    fn finish(&mut self, reason: FinishReason) -> Step {
+    fn end(&mut self) -> Step {
+        let reason = FinishReason::Stop;
         self.finished = Some(reason);
         let mut out = Zeroizing::new(String::new());
         self.flush(&mut out);
@@ -287,21 +290,25 @@ impl<'m> Generation<'m> {
     }
 
     /// Ends the texts: a stop string may still be found in what a half character becomes.
-    fn flush(&mut self, out: &mut Zeroizing<String>) {
+    fn flush(&mut self, out: &mut Zeroizing<String>) -> Found {
         let mut rest = Zeroizing::new(String::new());
         self.text.finish(&mut rest);
         self.made += rest.len();
-        if self.stops.push(&rest, out) == Found::No {
+        let found = self.stops.push(&rest, out);
+        if found == Found::No {
             self.stops.finish(out);
         }
+        found
     }
 
     fn give(&mut self, text: Zeroizing<String>) -> Delta {
         self.given += text.len();
-        let mut tokens = Vec::new();
-        while let Some((_, info)) = self.waiting.pop_front_if(|(end, _)| *end <= self.given) {
-            tokens.push(info);
-        }
+        let complete = self
+            .waiting
+            .iter()
+            .take_while(|(end, _)| *end <= self.given)
+            .count();
+        let tokens = self.waiting.drain(..complete).map(|(_, info)| info).collect();
         Delta { text, tokens }
     }
 }

@@ -49,7 +49,6 @@ pub use sealed::{
 pub use unsealed::{Plaintext, UnsealedModel};
 pub use wrap::{Jwe, Kek, TeeKeyPair, TeePublicKey, WrapError};
 
-// The engine: modules of the feature `inference` follow.
 #[cfg(feature = "inference")]
 pub mod chat;
 #[cfg(feature = "inference")]
@@ -68,6 +67,8 @@ pub mod model;
 pub mod sampler;
 #[cfg(feature = "inference")]
 mod template;
+#[cfg(all(test, feature = "inference"))]
+mod testdata;
 #[cfg(feature = "inference")]
 mod tokenizer;
 #[cfg(feature = "inference")]

@@ -204,22 +204,22 @@ fn following(tokenizer: &tokenizers::Tokenizer) -> Option<Option<tokenizers::Tok
 }
 
 fn stop_prepending(pre_tokenizer: &mut Value) -> bool {
-    match pre_tokenizer {
-        Value::Object(members) => {
-            let mut changed = false;
-            if let Some(scheme) = members.get_mut("prepend_scheme")
-                && scheme == "first"
-            {
-                *scheme = Value::from("never");
-                changed = true;
-            }
-            members.get_mut("pretokenizers").is_some_and(stop_prepending) || changed
-        }
-        Value::Array(list) => list
-            .iter_mut()
-            .fold(false, |changed, item| stop_prepending(item) || changed),
-        _ => false,
+    let mut changed = false;
+    if let Some(scheme) = pre_tokenizer.get_mut("prepend_scheme")
+        && scheme == "first"
+    {
+        *scheme = Value::from("never");
+        changed = true;
     }
+    for inner in pre_tokenizer
+        .get_mut("pretokenizers")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        changed |= stop_prepending(inner);
+    }
+    changed
 }
 
 #[cfg(test)]

@@ -1,1 +1,149 @@
-//! Tests.
+//! Vectors against what transformers computed, for random and for published weights.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::network::Network;
+use super::*;
+use crate::model::Model;
+use crate::model::files::ModelFiles;
+use crate::testdata;
+
+#[test]
+fn the_tiny_bert_agrees_with_transformers() {
+    let path = testdata::tiny("bert");
+    let config: Value = testdata::json(path.join("config.json"));
+    let reference: Value = testdata::json(path.join("reference.json"));
+    let config = testdata::with_config(&config, EmbedderConfig::read).unwrap();
+    let mut files = ModelFiles::for_tests(testdata::folder(&path));
+    let network = Network::load(Weights::open(&mut files, &()).unwrap(), config).unwrap();
+    for case in reference["cases"].as_array().unwrap() {
+        let ids = testdata::ids(&case["ids"]);
+        let hidden = network.hidden(&ids).unwrap();
+        let first = testdata::floats(&case["last_hidden_first_token"]);
+        assert!(testdata::largest_difference(&hidden[..first.len()], &first) < 1e-4);
+        let expected = testdata::floats(&case["embedding"]);
+        assert!(testdata::largest_difference(&network.embed(&ids).unwrap(), &expected) < 1e-4);
+    }
+}
+
+fn minilm(test: &str) -> Option<(Box<Embedder>, Value)> {
+    let folder = testdata::shared(test, "all-minilm-l6-v2")?;
+    let weights = testdata::minilm_weights(test)?;
+    let mut files = testdata::folder(&folder);
+    files.push(("model.safetensors".to_owned(), fs::read(weights).unwrap()));
+    let Model::Embedder(embedder) = testdata::load(files).unwrap() else {
+        panic!("it is an embedder")
+    };
+    Some((embedder, testdata::json(folder.join("reference.json"))))
+}
+
+#[test]
+fn minilm_agrees_with_its_reference() {
+    let Some((embedder, reference)) = minilm("minilm_agrees_with_its_reference") else {
+        return;
+    };
+    let sentences = reference["sentences"].as_array().unwrap();
+    let texts: Vec<&str> = sentences
+        .iter()
+        .map(|sentence| sentence["text"].as_str().unwrap())
+        .collect();
+    let found = embedder.embed(&texts, Truncation::Refuse).unwrap();
+    for (embedding, sentence) in found.iter().zip(sentences) {
+        assert_eq!(embedding.tokens, sentence["ids"].as_array().unwrap().len());
+        let expected = testdata::floats(&sentence["embedding"]);
+        let cosine: f32 = embedding.values.iter().zip(&expected).map(|(x, y)| x * y).sum();
+        assert!(cosine >= 0.9999);
+        assert!(testdata::largest_difference(&embedding.values, &expected) < 1e-5);
+    }
+}
+
+#[test]
+fn minilm_refuses_or_cuts_a_text_that_is_too_long() {
+    let Some((embedder, reference)) = minilm("minilm_refuses_or_cuts_a_text_that_is_too_long") else {
+        return;
+    };
+    let text = vec!["confidential computing protects data in use"; 80].join(" ");
+    let refused = embedder.embed(&["short", &text], Truncation::Refuse).map(|_| ());
+    assert!(
+        matches!(
+            refused,
+            Err(EmbedError::TooLong {
+                index: 1,
+                tokens: 400..,
+                most: 256
+            })
+        ),
+        "{refused:?}"
+    );
+    let cut = embedder.embed(&[&text], Truncation::Cut).unwrap();
+    assert_eq!(cut[0].tokens, 256);
+    let expected = testdata::floats(&reference["truncation_case"]["embedding_first16"]);
+    assert!(testdata::largest_difference(&cut[0].values[..16], &expected) < 1e-5);
+}
+
+#[test]
+fn minilm_token_ids_are_the_references_and_spelled_tokens_are_text() {
+    const NAME: &str = "minilm_token_ids_are_the_references_and_spelled_tokens_are_text";
+    let Some(folder) = testdata::shared(NAME, "all-minilm-l6-v2") else {
+        return;
+    };
+    let tokenizer = Tokenizer::load(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
+    let reference: Value = testdata::json(folder.join("reference.json"));
+    for sentence in reference["sentences"].as_array().unwrap() {
+        let ids = tokenizer.encode_text(sentence["text"].as_str().unwrap()).unwrap();
+        assert_eq!(*ids, testdata::ids(&sentence["ids"]));
+    }
+    let ids = tokenizer.encode_text("a [SEP] b [CLS]").unwrap();
+    let separators = ids.iter().filter(|id| **id == 102).count();
+    assert_eq!((separators, ids[0], ids.last().copied()), (1, 101, Some(102)));
+}
+
+fn config() -> EmbedderConfig {
+    let config: Value = testdata::json(testdata::tiny("bert").join("config.json"));
+    testdata::with_config(&config, EmbedderConfig::read).unwrap()
+}
+
+#[test]
+fn pooling_and_normalising_are_as_the_files_say() {
+    let transformer = json!({"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"});
+    let pooling = json!({"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"});
+    let normalize = json!({"idx": 2, "path": "2_N", "type": "sentence_transformers.models.Normalize"});
+    let dense = json!({"idx": 2, "path": "2_Dense", "type": "sentence_transformers.models.Dense"});
+    let apply = |modules: &Value| {
+        let mut config = config();
+        config
+            .apply_modules(modules.to_string().as_bytes())
+            .map(|path| (path, config.normalise))
+    };
+    assert!(config().normalise);
+    assert_eq!(
+        apply(&json!([transformer, pooling])),
+        Ok((Some("1_Pooling".into()), false))
+    );
+    assert_eq!(
+        apply(&json!([transformer, pooling, normalize])),
+        Ok((Some("1_Pooling".into()), true))
+    );
+    assert!(matches!(
+        apply(&json!([transformer, pooling, dense])),
+        Err(LoadError::Unsupported { .. })
+    ));
+    assert!(matches!(apply(&json!({})), Err(LoadError::File { .. })));
+
+    let pool = |settings: Value| {
+        let mut config = config();
+        let result = testdata::with_config(&settings, |keys| config.apply_pooling(keys));
+        result.map(|()| config.pooling)
+    };
+    use crate::config::embedder::Pooling;
+    assert_eq!(
+        pool(json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})),
+        Ok(Pooling::First)
+    );
+    assert_eq!(pool(json!({"pooling_mode_mean_tokens": true})), Ok(Pooling::Mean));
+    assert!(pool(json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})).is_err());
+    assert!(pool(json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true})).is_err());
+    assert!(pool(json!({"pooling_mode_mean_tokens": true, "word_embedding_dimension": 31})).is_err());
+}

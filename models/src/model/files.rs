@@ -39,7 +39,7 @@ impl ModelFiles {
     pub(crate) fn for_tests(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let plaintext = |bytes: Vec<u8>| {
             let mut plaintext = Plaintext::zeroed(bytes.len());
-            plaintext.bytes_mut().copy_from_slice(&bytes);
+            plaintext.part_mut(0, bytes.len()).copy_from_slice(&bytes);
             plaintext
         };
         Self(

@@ -88,7 +88,7 @@ impl Controls {
             });
             token.insert("special".to_owned(), Value::Bool(true));
         }
-        all.sort_by(|left, right| right.text.len().cmp(&left.text.len()));
+        all.sort_by_key(|control| std::cmp::Reverse(control.text.len()));
         let ids = all.iter().map(|control| control.id).collect();
         let first_bytes = all
             .iter()

@@ -1,0 +1,139 @@
+//! How the settings of each family are understood.
+
+use serde_json::{Value, json};
+
+use super::decoder::{DecoderConfig, Family};
+use super::rope::RopeScaling;
+use crate::LoadError;
+use crate::testdata;
+
+fn read(family: Family, changes: Value) -> Result<DecoderConfig, LoadError> {
+    let mut config = json!({
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 256, "max_position_embeddings": 128,
+        "rms_norm_eps": 1e-6,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    testdata::with_config(&config, |keys| DecoderConfig::read(family, keys))
+}
+
+fn windows(family: Family, changes: Value) -> Vec<Option<usize>> {
+    read(family, changes).unwrap().windows
+}
+
+#[test]
+fn sliding_windows_act_where_the_family_says() {
+    assert_eq!(
+        windows(Family::Mistral, json!({"sliding_window": 8})),
+        [Some(8); 3]
+    );
+    assert_eq!(
+        windows(Family::Mistral, json!({"sliding_window": null})),
+        [None; 3]
+    );
+    assert_eq!(
+        windows(
+            Family::Qwen2,
+            json!({"sliding_window": 8, "use_sliding_window": false})
+        ),
+        [None; 3]
+    );
+    let some = json!({"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 2});
+    assert_eq!(windows(Family::Qwen3, some), [None, None, Some(8)]);
+    let types = json!(["full_attention", "sliding_attention", "full_attention"]);
+    let by_type = json!({"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 0, "layer_types": types});
+    assert_eq!(windows(Family::Qwen2, by_type), [None, Some(8), None]);
+    assert!(read(Family::Llama, json!({"sliding_window": 8})).is_err());
+    assert!(read(Family::Llama, json!({"layer_types": types})).is_err());
+    assert!(read(Family::Qwen2, json!({"layer_types": ["full_attention"]})).is_err());
+    let unknown = json!(["full_attention", "linear_attention", "full_attention"]);
+    assert!(
+        read(Family::Qwen3, json!({"layer_types": unknown}))
+            .unwrap_err()
+            .to_string()
+            .contains("linear_attention")
+    );
+}
+
+#[test]
+fn rope_is_read_in_its_old_and_new_form() {
+    let old = read(
+        Family::Llama,
+        json!({"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}),
+    );
+    let parameters = json!({"rope_type": "linear", "rope_theta": 5e5, "factor": 4.0});
+    let new = read(Family::Llama, json!({"rope_parameters": parameters}));
+    let old = old.unwrap().rope;
+    assert_eq!(
+        (old.theta, &old.scaling),
+        (5e5, &RopeScaling::Linear { factor: 4.0 })
+    );
+    assert_eq!(new.unwrap().rope, old);
+    assert_eq!(
+        read(Family::Llama, json!({})).unwrap().rope.scaling,
+        RopeScaling::None
+    );
+    for broken in [
+        json!({"factor": 4.0}),
+        json!({"type": "linear"}),
+        json!({"type": "linear", "factor": 0.5}),
+        json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 1.0,
+               "original_max_position_embeddings": 32}),
+        json!("linear"),
+    ] {
+        assert!(
+            read(Family::Llama, json!({"rope_scaling": broken})).is_err(),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn biases_are_the_familys() {
+    let biases = |family, changes| {
+        read(family, changes).map(|config| (config.qkv_bias, config.output_bias, config.mlp_bias))
+    };
+    assert_eq!(
+        biases(Family::Llama, json!({"attention_bias": true})),
+        Ok((true, true, false))
+    );
+    assert_eq!(
+        biases(Family::Llama, json!({"mlp_bias": true})),
+        Ok((false, false, true))
+    );
+    assert_eq!(biases(Family::Qwen2, json!({})), Ok((true, false, false)));
+    assert_eq!(
+        biases(Family::Qwen3, json!({"attention_bias": true})),
+        Ok((true, true, false))
+    );
+    assert!(biases(Family::Mistral, json!({"attention_bias": true})).is_err());
+    assert!(biases(Family::Qwen2, json!({"mlp_bias": true})).is_err());
+}
+
+#[test]
+fn contradictions_and_surprising_defaults_are_refused() {
+    assert!(read(Family::Llama, json!({"num_key_value_heads": 3})).is_err());
+    assert!(read(Family::Llama, json!({"head_dim": 7})).is_err());
+    assert!(read(Family::Llama, json!({"head_dim": null, "hidden_size": 30})).is_err());
+    assert_eq!(
+        read(Family::Llama, json!({"head_dim": null})).unwrap().head_width,
+        8
+    );
+    assert_eq!(
+        read(Family::Llama, json!({"num_key_value_heads": null}))
+            .unwrap()
+            .kv_heads,
+        4
+    );
+    assert!(read(Family::Mistral, json!({"num_key_value_heads": null})).is_err());
+    assert!(read(Family::Qwen3, json!({"head_dim": null})).is_err());
+    assert!(read(Family::Llama, json!({"eos_token_id": [1, -2]})).is_err());
+    assert_eq!(
+        read(Family::Llama, json!({"eos_token_id": [1, 2]}))
+            .unwrap()
+            .stop_ids,
+        [1, 2]
+    );
+}

