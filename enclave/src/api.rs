@@ -31,6 +31,7 @@ mod models;
 mod sampling;
 mod sse;
 #[cfg(test)]
+#[cfg(feature = "insecure-simulated")] // they need an attester
 mod tests;
 
 use std::borrow::Cow;
@@ -82,7 +83,9 @@ pub struct ApiState {
 
 impl fmt::Debug for ApiState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState").field("model_name", &self.model_name).finish_non_exhaustive()
+        f.debug_struct("ApiState")
+            .field("model_name", &self.model_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +93,11 @@ impl ApiState {
     /// Takes `model` from a request: it must name the one model there is.
     fn check_model(&self, fields: &mut Fields<'_>) -> Result<(), ApiError> {
         let name: Cow<'_, str> = fields.require("model", "a text")?;
-        if name == self.model_name { Ok(()) } else { Err(ApiError::ModelNotFound) }
+        if name == self.model_name {
+            Ok(())
+        } else {
+            Err(ApiError::ModelNotFound)
+        }
     }
 }
 

@@ -185,7 +185,10 @@ mod tests {
         ApiKey {
             name: "test".to_owned(),
             salt: Digest::new(salt),
-            sha256: Preimage::new("anchorhold api key v1").lp(&salt).lp(key.as_bytes()).sha256(),
+            sha256: Preimage::new("anchorhold api key v1")
+                .lp(&salt)
+                .lp(key.as_bytes())
+                .sha256(),
         }
     }
 
@@ -210,7 +213,13 @@ mod tests {
         for wrong in ["Bearer third", "Bearer firs", "Bearer firstt", "Bearer First"] {
             assert_eq!(admit(&auth, Some(wrong)), Err(NotAdmitted::WrongKey), "{wrong}");
         }
-        for missing in [None, Some("Bearer "), Some("Basic first"), Some("first"), Some("Bearer")] {
+        for missing in [
+            None,
+            Some("Bearer "),
+            Some("Basic first"),
+            Some("first"),
+            Some("Bearer"),
+        ] {
             assert_eq!(admit(&auth, missing), Err(NotAdmitted::MissingKey), "{missing:?}");
         }
         let mut twice = HeaderMap::new();

@@ -15,10 +15,12 @@
 
 pub mod backend;
 mod bridge;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod job;
 mod queue;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod turns;
 
 use std::fmt;
@@ -46,7 +48,9 @@ pub struct EngineHandle {
 
 impl fmt::Debug for EngineHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineHandle").field("abilities", &self.abilities).finish_non_exhaustive()
+        f.debug_struct("EngineHandle")
+            .field("abilities", &self.abilities)
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,9 +24,18 @@ use crate::limits;
 /// Names, meanings and order of the counters.
 const COUNTERS: [(&str, &str); 6] = [
     ("requests", "Requests that were admitted to a model endpoint."),
-    ("queue_full", "Requests refused because as many as may were waiting."),
-    ("cancelled", "Requests whose caller left before the answer was complete."),
-    ("failed", "Requests that ended in an error after they were admitted."),
+    (
+        "queue_full",
+        "Requests refused because as many as may were waiting.",
+    ),
+    (
+        "cancelled",
+        "Requests whose caller left before the answer was complete.",
+    ),
+    (
+        "failed",
+        "Requests that ended in an error after they were admitted.",
+    ),
     ("prompt_tokens", "Tokens of prompts and of embedded texts."),
     ("completion_tokens", "Tokens of answers."),
 ];
@@ -116,7 +125,9 @@ impl Metrics {
         if now.since(released.at) >= limits::METRICS_PERIOD {
             released.at = now;
             for (value, counter) in released.values.iter_mut().zip(&self.counters) {
-                *value = counter.load(Ordering::Relaxed).next_multiple_of(limits::METRICS_STEP);
+                *value = counter
+                    .load(Ordering::Relaxed)
+                    .next_multiple_of(limits::METRICS_STEP);
             }
         }
         released.values

@@ -95,7 +95,12 @@ impl Draft {
     }
 
     /// Signs it; the text for the header or the comment.
-    pub(crate) fn finish(self, prompt_tokens: u64, completion_tokens: u64, finish_reason: FinishReason) -> String {
+    pub(crate) fn finish(
+        self,
+        prompt_tokens: u64,
+        completion_tokens: u64,
+        finish_reason: FinishReason,
+    ) -> String {
         let Receipts {
             identity,
             clock,
@@ -149,7 +154,11 @@ mod tests {
             assert!(receipt.matches(b"request", &[b"onetwo"]).is_err());
             assert!(receipt.matches(b"Request", &[b"one", b"two"]).is_err());
             assert!(receipt.matches_origin(&received, &nonce).is_ok());
-            assert!(receipt.matches_origin(&received, &Nonce::from_random([4; 32])).is_err());
+            assert!(
+                receipt
+                    .matches_origin(&received, &Nonce::from_random([4; 32]))
+                    .is_err()
+            );
         }
     }
 }

@@ -52,7 +52,9 @@ impl Envelope {
         include_usage: bool,
     ) -> Result<Self, ApiError> {
         let mut id = [0; 16];
-        SystemRandom::new().fill(&mut id).map_err(|_| ApiError::ModelFailed)?;
+        SystemRandom::new()
+            .fill(&mut id)
+            .map_err(|_| ApiError::ModelFailed)?;
         let prefix = match style {
             Style::Chat => "chatcmpl",
             Style::Completion => "cmpl",
@@ -91,7 +93,10 @@ impl Envelope {
             }
             Style::Completion => {
                 let offset = self.offset;
-                self.offset = piece.tokens.iter().fold(offset, |at, info| at + characters(&info.token));
+                self.offset = piece
+                    .tokens
+                    .iter()
+                    .fold(offset, |at, info| at + characters(&info.token));
                 self.chunk(&[completion_choice(text, tokens, offset, None)])
             }
         }
@@ -109,7 +114,8 @@ impl Envelope {
     /// The chunk of token counts, if it was asked for.
     pub(super) fn usage(&self, usage: Usage) -> Option<WipedBuffer> {
         let choices: &[ChatChoice<'_>] = &[];
-        self.include_usage.then(|| self.document(self.chunk_object(), choices, Some(Some(usage.into()))))
+        self.include_usage
+            .then(|| self.document(self.chunk_object(), choices, Some(Some(usage.into()))))
     }
 
     /// The whole answer.
@@ -316,8 +322,11 @@ impl Serialize for ChatLogprobs<'_> {
             }
         }
 
-        let content: Vec<Entry<'_>> =
-            self.0.iter().map(|info| entry(&info.token, Some(&info.top))).collect();
+        let content: Vec<Entry<'_>> = self
+            .0
+            .iter()
+            .map(|info| entry(&info.token, Some(&info.top)))
+            .collect();
         let mut object = serializer.serialize_struct("logprobs", 2)?;
         object.serialize_field("content", &content)?;
         object.serialize_field("refusal", &None::<()>)?;
@@ -333,7 +342,11 @@ struct CompletionLogprobs<'a> {
 impl Serialize for CompletionLogprobs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tokens: Vec<_> = self.tokens.iter().map(|info| lossy(&info.token)).collect();
-        let logprobs: Vec<_> = self.tokens.iter().map(|info| finite(info.token.logprob)).collect();
+        let logprobs: Vec<_> = self
+            .tokens
+            .iter()
+            .map(|info| finite(info.token.logprob))
+            .collect();
         let tops: Vec<_> = self.tokens.iter().map(|info| Tops(&info.top)).collect();
         let offsets: Vec<_> = self
             .tokens

@@ -89,7 +89,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_held_up_to_the_limit() {
-        assert_eq!(read(Body::from("12345678"), 8).await.unwrap().as_slice(), b"12345678");
+        assert_eq!(
+            read(Body::from("12345678"), 8).await.unwrap().as_slice(),
+            b"12345678"
+        );
         assert_eq!(
             read(Body::from("123456789"), 8).await.err(),
             Some(ApiError::BodyTooLarge { limit: 8 })
@@ -106,7 +109,12 @@ mod tests {
         };
         assert!(declared("application/json"));
         assert!(declared("Application/JSON; charset=utf-8"));
-        for other in ["text/plain", "application/jsonp", "", "application/x-www-form-urlencoded"] {
+        for other in [
+            "text/plain",
+            "application/jsonp",
+            "",
+            "application/x-www-form-urlencoded",
+        ] {
             assert!(!declared(other), "{other}");
         }
         assert!(!is_json(&HeaderMap::new()));

@@ -57,7 +57,10 @@ fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
 /// The limit of tokens under its old or its new name, and which.
 fn max_tokens(fields: &mut Fields<'_>) -> Result<(&'static str, Option<usize>), ApiError> {
     let (old, new) = ("max_tokens", "max_completion_tokens");
-    match (sampling::token_limit(fields, old)?, sampling::token_limit(fields, new)?) {
+    match (
+        sampling::token_limit(fields, old)?,
+        sampling::token_limit(fields, new)?,
+    ) {
         (Some(_), Some(_)) => Err(ApiError::InvalidValue {
             field: old,
             expected: "left out where `max_completion_tokens` is given",
@@ -68,7 +71,10 @@ fn max_tokens(fields: &mut Fields<'_>) -> Result<(&'static str, Option<usize>), 
 }
 
 fn logprobs(fields: &mut Fields<'_>) -> Result<Option<usize>, ApiError> {
-    let (field, expected) = ("top_logprobs", "an integer from 0 to 20, where `logprobs` is true");
+    let (field, expected) = (
+        "top_logprobs",
+        "an integer from 0 to 20, where `logprobs` is true",
+    );
     let asked = fields.take("logprobs", "true or false")?.unwrap_or(false);
     match (asked, fields.take::<usize>(field, expected)?) {
         (false, None) => Ok(None),
@@ -106,13 +112,18 @@ fn content(fields: &mut Fields<'_>) -> Result<Zeroizing<String>, ApiError> {
     let refused = ApiError::InvalidValue { field, expected };
     let value: &RawValue = fields.require(field, expected)?;
     if !value.get().starts_with('[') {
-        return serde_json::from_str(value.get()).map(|Text(text)| text).map_err(|_| refused);
+        return serde_json::from_str(value.get())
+            .map(|Text(text)| text)
+            .map_err(|_| refused);
     }
     let list: Vec<&RawValue> = serde_json::from_str(value.get()).map_err(|_| refused)?;
     if list.is_empty() || list.len() > limits::CONTENT_PARTS {
         return Err(refused);
     }
-    let parts = list.into_iter().map(part).collect::<Result<Vec<Text>, ApiError>>()?;
+    let parts = list
+        .into_iter()
+        .map(part)
+        .collect::<Result<Vec<Text>, ApiError>>()?;
     // All at once, so that no smaller block is left behind.
     let length = parts.iter().map(|Text(text)| text.len().saturating_add(1)).sum();
     let mut joined = Zeroizing::new(String::with_capacity(length));
@@ -179,10 +190,22 @@ mod tests {
             (r#"{"messages":[{"role":"user","content":null}]}"#, "content"),
             (r#"{"messages":[{"role":"user","content":[]}]}"#, "content"),
             (r#"{"messages":[{"role":"user","content":["x"]}]}"#, "content"),
-            (r#"{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#, "type"),
-            (r#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "text"),
-            (r#"{"messages":[{"role":"user","content":"x","name":"n"}]}"#, "name"),
-            (r#"{"messages":[{"role":"assistant","content":"x","tool_calls":[]}]}"#, "tool_calls"),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#,
+                "type",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
+                "text",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"x","name":"n"}]}"#,
+                "name",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","content":"x","tool_calls":[]}]}"#,
+                "tool_calls",
+            ),
         ] {
             let error = read_messages(json).unwrap_err();
             assert_eq!(error.param(), Some(param), "{json}");

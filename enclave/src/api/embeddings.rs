@@ -60,7 +60,10 @@ pub(super) async fn embed(
                 api.metrics.failed();
             }
         })?;
-    let tokens = vectors.iter().map(|vector| count(vector.tokens)).fold(0, u64::saturating_add);
+    let tokens = vectors
+        .iter()
+        .map(|vector| count(vector.tokens))
+        .fold(0, u64::saturating_add);
     let document = to_buffer(&Document {
         object: "list",
         data: vectors
@@ -104,13 +107,20 @@ fn read(text: &str, api: &ApiState) -> Result<(Vec<Zeroizing<String>>, Encoding)
     };
     let texts = input(&mut fields)?;
     let encoding = encoding(&mut fields)?;
-    fields.only("dimensions", width, "left out: the vectors of this model have one length")?;
+    fields.only(
+        "dimensions",
+        width,
+        "left out: the vectors of this model have one length",
+    )?;
     fields.finish()?;
     Ok((texts, encoding))
 }
 
 fn input(fields: &mut Fields<'_>) -> Result<Vec<Zeroizing<String>>, ApiError> {
-    let (field, expected) = ("input", "a text or a list of 1 to 2048 texts, none empty; token ids are not taken");
+    let (field, expected) = (
+        "input",
+        "a text or a list of 1 to 2048 texts, none empty; token ids are not taken",
+    );
     let value: &RawValue = fields.require(field, expected)?;
     let texts = one_or_many::<Text>(value, field, expected)?;
     let count = 1..=limits::EMBEDDING_INPUTS;

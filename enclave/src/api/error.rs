@@ -143,15 +143,29 @@ impl ApiError {
             Self::QuotaSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "rate_limit_exceeded"),
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "queue_full"),
             Self::NotFound => (StatusCode::NOT_FOUND, InvalidRequest, "not_found"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, InvalidRequest, "method_not_allowed"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                InvalidRequest,
+                "method_not_allowed",
+            ),
             Self::ModelNotFound => (StatusCode::NOT_FOUND, InvalidRequest, "model_not_found"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, InvalidRequest, "unsupported_media_type"),
+            Self::NotJson => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                InvalidRequest,
+                "unsupported_media_type",
+            ),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, InvalidRequest, "request_too_large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, InvalidRequest, "request_timeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, InvalidRequest, "incomplete_body"),
             Self::InvalidUtf8 => (StatusCode::BAD_REQUEST, InvalidRequest, "invalid_utf8"),
-            Self::InvalidJson | Self::NotAnObject(_) => (StatusCode::BAD_REQUEST, InvalidRequest, "invalid_json"),
-            Self::MissingField(_) => (StatusCode::BAD_REQUEST, InvalidRequest, "missing_required_parameter"),
+            Self::InvalidJson | Self::NotAnObject(_) => {
+                (StatusCode::BAD_REQUEST, InvalidRequest, "invalid_json")
+            }
+            Self::MissingField(_) => (
+                StatusCode::BAD_REQUEST,
+                InvalidRequest,
+                "missing_required_parameter",
+            ),
             Self::DuplicateField(_) => (StatusCode::BAD_REQUEST, InvalidRequest, "duplicate_parameter"),
             Self::UnknownField => (StatusCode::BAD_REQUEST, InvalidRequest, "unknown_parameter"),
             Self::UnsupportedField(_) => (StatusCode::BAD_REQUEST, InvalidRequest, "unsupported_parameter"),
@@ -260,7 +274,10 @@ impl fmt::Display for ApiError {
             Self::DuplicateField(field) => write!(f, "`{field}` is given twice"),
             Self::UnknownField => f.write_str("the request has a field that does not exist in this API"),
             Self::UnsupportedField(field) => {
-                write!(f, "`{field}` is not supported, and is refused rather than ignored")
+                write!(
+                    f,
+                    "`{field}` is not supported, and is refused rather than ignored"
+                )
             }
             Self::InvalidValue { field, expected } => write!(f, "`{field}` must be {expected}"),
             Self::AboveLimit { field, limit } => write!(f, "`{field}` is at most {limit} here"),
@@ -271,14 +288,15 @@ impl fmt::Display for ApiError {
             ),
             Self::EmptyPrompt => f.write_str("the prompt is empty: there is nothing to continue"),
             Self::InputTooLong { limit } => {
-                write!(f, "a text in `input` is too long: this model takes {limit} tokens; split the text")
+                write!(
+                    f,
+                    "a text in `input` is too long: this model takes {limit} tokens; split the text"
+                )
             }
             Self::WrongModelKind => {
                 f.write_str("the model served here does not do this: GET /v1/models shows what it is")
             }
-            Self::NoChatTemplate => {
-                f.write_str("this model has no chat template: use /v1/completions")
-            }
+            Self::NoChatTemplate => f.write_str("this model has no chat template: use /v1/completions"),
             Self::TemplateRefused => f.write_str(
                 "the model's chat template does not take these messages: check the order and kinds of roles",
             ),

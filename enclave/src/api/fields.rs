@@ -293,7 +293,11 @@ mod tests {
             );
         }
         for text in ["", "{", "{\"n\":1}}", "{\"n\"}", "{\"n\":1,}", "nul"] {
-            assert_eq!(Fields::parse(text, None).err(), Some(ApiError::InvalidJson), "{text}");
+            assert_eq!(
+                Fields::parse(text, None).err(),
+                Some(ApiError::InvalidJson),
+                "{text}"
+            );
         }
     }
 

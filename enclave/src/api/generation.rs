@@ -137,7 +137,10 @@ impl Work {
         }
         let (writer, response) = sse::stream();
         tokio::spawn(async move {
-            let left = api.limits.request_time.saturating_sub(api.clock.now().since(started));
+            let left = api
+                .limits
+                .request_time
+                .saturating_sub(api.clock.now().since(started));
             // Whoever left needs no last word.
             if let Err(Stopped::Failed(error)) = self.feed(&writer, left).await {
                 api.metrics.failed();
@@ -198,7 +201,11 @@ fn sign(draft: Draft, finish: Finish) -> String {
         FinishReason::Stop => receipt::FinishReason::Stop,
         FinishReason::Length => receipt::FinishReason::Length,
     };
-    draft.finish(count(finish.usage.prompt_tokens), count(finish.usage.completion_tokens), reason)
+    draft.finish(
+        count(finish.usage.prompt_tokens),
+        count(finish.usage.completion_tokens),
+        reason,
+    )
 }
 
 /// Why a stream was not completed.

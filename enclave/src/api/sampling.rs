@@ -59,11 +59,19 @@ pub(super) fn sampling(
 ) -> Result<SamplingParams, ApiError> {
     Ok(SamplingParams {
         temperature: number(fields, "temperature", 1.0, 0.0..=2.0, "a number from 0 to 2")?,
-        top_p: number(fields, "top_p", 1.0, f32::MIN_POSITIVE..=1.0, "a number above 0 and at most 1")?,
+        top_p: number(
+            fields,
+            "top_p",
+            1.0,
+            f32::MIN_POSITIVE..=1.0,
+            "a number above 0 and at most 1",
+        )?,
         top_k: token_limit(fields, "top_k")?,
         min_p: number(fields, "min_p", 0.0, 0.0..=1.0, "a number from 0 to 1")?,
         // Negative seeds are OpenAI's too: the same 64 bits.
-        seed: fields.take::<i64>("seed", "a 64-bit integer")?.map(i64::cast_unsigned),
+        seed: fields
+            .take::<i64>("seed", "a 64-bit integer")?
+            .map(i64::cast_unsigned),
         stop: stop(fields)?,
         max_tokens,
         repetition_penalty: repetition_penalty(fields)?,
@@ -112,7 +120,10 @@ fn repetition_penalty(fields: &mut Fields<'_>) -> Result<f32, ApiError> {
 }
 
 fn stop(fields: &mut Fields<'_>) -> Result<Vec<Zeroizing<String>>, ApiError> {
-    let (field, expected) = ("stop", "a text or a list of at most 4 texts, each of 1 to 256 bytes");
+    let (field, expected) = (
+        "stop",
+        "a text or a list of at most 4 texts, each of 1 to 256 bytes",
+    );
     let refused = ApiError::InvalidValue { field, expected };
     let Some(value) = fields.take::<&RawValue>(field, expected)? else {
         return Ok(Vec::new());
@@ -170,10 +181,19 @@ mod tests {
     #[test]
     fn what_is_absent_has_openais_default() {
         let (sampling, delivery) = read("{}").unwrap();
-        assert_eq!((sampling.temperature, sampling.top_p, sampling.min_p), (1.0, 1.0, 0.0));
-        assert_eq!((sampling.top_k, sampling.seed, sampling.logprobs), (None, None, None));
+        assert_eq!(
+            (sampling.temperature, sampling.top_p, sampling.min_p),
+            (1.0, 1.0, 0.0)
+        );
+        assert_eq!(
+            (sampling.top_k, sampling.seed, sampling.logprobs),
+            (None, None, None)
+        );
         assert_eq!(sampling.repetition_penalty, 1.0);
-        assert_eq!((sampling.presence_penalty, sampling.frequency_penalty), (0.0, 0.0));
+        assert_eq!(
+            (sampling.presence_penalty, sampling.frequency_penalty),
+            (0.0, 0.0)
+        );
         assert!(sampling.stop.is_empty() && !delivery.stream && !delivery.include_usage);
     }
 
@@ -192,10 +212,16 @@ mod tests {
             ("\"repetition_penalty\":1.1", "\"repetition_penalty\":0"),
             ("\"n\":1", "\"n\":2"),
             ("\"stop\":\"a\"", "\"stop\":\"\""),
-            ("\"stop\":[\"a\",\"b\"]", "\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]"),
+            (
+                "\"stop\":[\"a\",\"b\"]",
+                "\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]",
+            ),
             ("\"stop\":null", "\"stop\":[1]"),
             ("\"stream\":true", "\"stream\":1"),
-            ("\"stream\":true,\"stream_options\":{\"include_usage\":true}", "\"stream_options\":{}"),
+            (
+                "\"stream\":true,\"stream_options\":{\"include_usage\":true}",
+                "\"stream_options\":{}",
+            ),
             ("\"store\":false", "\"store\":true"),
             ("\"temperature\":1e0", "\"temperature\":1e99"),
             ("\"temperature\":0.7", "\"temperature\":\"0.7\""),
@@ -212,7 +238,9 @@ mod tests {
     fn ten_thousand_stop_texts_are_refused_in_words() {
         let texts = vec!["\"x\""; 10_000].join(",");
         assert_eq!(
-            read(&format!("{{\"stop\":[{texts}]}}")).err().and_then(ApiError::param),
+            read(&format!("{{\"stop\":[{texts}]}}"))
+                .err()
+                .and_then(ApiError::param),
             Some("stop")
         );
     }

@@ -56,12 +56,12 @@ struct Reader {
 /// A response whose body is what the writer writes.
 pub(super) fn stream() -> (Writer, Response) {
     let (sender, parts) = mpsc::channel(limits::STREAM_EVENTS);
-    let body = Reader {
-        parts,
-        ended: false,
-    };
+    let body = Reader { parts, ended: false };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    (Writer(sender), (headers, Body::new(BoxBody::new(body))).into_response())
+    (
+        Writer(sender),
+        (headers, Body::new(BoxBody::new(body))).into_response(),
+    )
 }
 
 impl Writer {
@@ -72,7 +72,8 @@ impl Writer {
 
     /// Writes the receipt, as a comment that clients of OpenAI's API skip.
     pub(super) async fn receipt(&self, receipt: &str) -> Result<(), Left> {
-        self.part(&[b": ", RECEIPT.as_bytes(), b" ", receipt.as_bytes(), b"\n\n"]).await
+        self.part(&[b": ", RECEIPT.as_bytes(), b" ", receipt.as_bytes(), b"\n\n"])
+            .await
     }
 
     /// The end of an answer that is complete.
@@ -97,7 +98,10 @@ impl Writer {
         for piece in pieces {
             buffer.push(piece);
         }
-        self.0.send(Part::Bytes(buffer.into_bytes())).await.map_err(|_| Left)
+        self.0
+            .send(Part::Bytes(buffer.into_bytes()))
+            .await
+            .map_err(|_| Left)
     }
 }
 

@@ -38,15 +38,17 @@ impl Backend for Model {
             return Err(Refusal::WrongModelKind);
         };
         let context = embedder.info().context_length;
-        embedder.embed_one(0, text, Truncation::Refuse).map_err(|error| match error {
-            EmbedError::TooLong { .. } | EmbedError::TooManyBytes { .. } => {
-                Refusal::InputTooLong { limit: context }
-            }
-            EmbedError::Count { .. }
-            | EmbedError::Tokenizer
-            | EmbedError::NotFinite
-            | EmbedError::Compute => Refusal::Failed,
-        })
+        embedder
+            .embed_one(0, text, Truncation::Refuse)
+            .map_err(|error| match error {
+                EmbedError::TooLong { .. } | EmbedError::TooManyBytes { .. } => {
+                    Refusal::InputTooLong { limit: context }
+                }
+                EmbedError::Count { .. }
+                | EmbedError::Tokenizer
+                | EmbedError::NotFinite
+                | EmbedError::Compute => Refusal::Failed,
+            })
     }
 }
 
@@ -68,7 +70,10 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal
         })?,
     };
     let room = context.saturating_sub(prompt.len());
-    let max_tokens = order.sampling.max_tokens.unwrap_or_else(|| order.most_tokens.min(room).max(1));
+    let max_tokens = order
+        .sampling
+        .max_tokens
+        .unwrap_or_else(|| order.most_tokens.min(room).max(1));
     let sampling = SamplingParams {
         max_tokens: Some(max_tokens),
         ..order.sampling

@@ -132,7 +132,10 @@ mod tests {
         assert_eq!(queue.push(2, |_| false), Ok(()));
         assert_eq!(queue.push(3, |_| false), Err(Refusal::QueueFull));
         assert_eq!(queue.push(3, |job| *job == 1), Ok(()));
-        assert_eq!((queue.try_pop(), queue.try_pop(), queue.try_pop()), (Some(2), Some(3), None));
+        assert_eq!(
+            (queue.try_pop(), queue.try_pop(), queue.try_pop()),
+            (Some(2), Some(3), None)
+        );
     }
 
     #[test]

@@ -1,1 +1,281 @@
-//! tests follow
+//! Turns, cancellation, lease, drain and failure of the model's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anchorhold_models::{Finish, FinishReason, SamplingParams, Usage};
+use zeroize::Zeroizing;
+
+use super::fake::Fake;
+use super::job::Reply;
+use super::*;
+use crate::clock::{Clock, Moment};
+use crate::lease::Terms;
+use crate::limits::RUNNING;
+
+struct World {
+    engine: Engine,
+    lifecycle: Lifecycle,
+    metrics: Arc<Metrics>,
+    clock: Arc<Clock>,
+}
+
+impl World {
+    fn new(fake: Fake, queue: usize, lease_tokens: u64) -> Self {
+        let clock = Arc::new(Clock::for_tests());
+        let lifecycle = Lifecycle::new();
+        let terms = Terms::new(Moment::START, 3600, lease_tokens);
+        let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+        let settings = Settings {
+            queue,
+            lease: Arc::new(Lease::new(terms, Arc::clone(&clock), lifecycle.clone())),
+            lifecycle: lifecycle.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        Self {
+            engine: start(fake, settings).unwrap(),
+            lifecycle,
+            metrics,
+            clock,
+        }
+    }
+
+    fn ask(&self, text: &str) -> Result<Answering, Refusal> {
+        self.engine.handle.generate(Order {
+            prompt: Prompt::Text(Zeroizing::new(text.to_owned())),
+            sampling: SamplingParams::default(),
+            most_tokens: 1_000_000,
+        })
+    }
+}
+
+/// The whole answer, or how far it came.
+async fn whole(mut answering: Answering) -> (String, Result<Finish, Refusal>) {
+    let mut text = String::new();
+    loop {
+        match answering.next().await {
+            Reply::Started => {}
+            Reply::Piece(delta) => text.push_str(&delta.text),
+            Reply::Finished(finish) => return (text, Ok(finish)),
+            Reply::Refused(refusal) => return (text, Err(refusal)),
+        }
+    }
+}
+
+async fn pieces(answering: &mut Answering, count: usize) {
+    let mut seen = 0;
+    while seen < count {
+        match answering.next().await {
+            Reply::Piece(_) => seen += 1,
+            Reply::Started => {}
+            Reply::Finished(_) | Reply::Refused(_) => panic!("it ended after {seen} pieces"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_with_its_counts() {
+    let (fake, _) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let (text, finish) = whole(world.ask("a bc d").unwrap()).await;
+    assert_eq!(text, "a bc d");
+    let usage = Usage {
+        prompt_tokens: 3,
+        completion_tokens: 3,
+    };
+    assert_eq!(
+        finish,
+        Ok(Finish {
+            reason: FinishReason::Stop,
+            usage
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_does_not_hold_up_a_short_one() {
+    let (fake, _) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let _endless = world.ask("endless").unwrap();
+    assert!(whole(world.ask("short").unwrap()).await.1.is_ok());
+}
+
+#[tokio::test]
+async fn leaving_frees_the_model_within_one_token() {
+    let (fake, seen, permit) = Fake::paced();
+    let world = World::new(fake, 8, 0);
+    let mut answering = world.ask("endless").unwrap();
+    for _ in 0..3 {
+        permit.send(()).unwrap();
+    }
+    pieces(&mut answering, 3).await;
+    drop(answering);
+    drop(permit);
+    // An answer after it proves that the thread went on; its steps are one prefill, two tokens and the end.
+    assert!(whole(world.ask("a b").unwrap()).await.1.is_ok());
+    // One prefill and three tokens were wanted; at most one more step was under way.
+    assert!((8..=9).contains(&seen.steps()), "{}", seen.steps());
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_those_who_left_make_room() {
+    let (fake, _, permit) = Fake::paced();
+    let world = World::new(fake, 2, 0);
+    let mut first = world.ask("endless").unwrap();
+    permit.send(()).unwrap();
+    pieces(&mut first, 1).await;
+    // The thread waits for a permit within a step: it takes nothing from the queue.
+    let waiting = world.ask("a").unwrap();
+    let leaving = world.ask("b").unwrap();
+    assert_eq!(world.ask("c").err(), Some(Refusal::QueueFull));
+    drop(leaving);
+    let late = world.ask("d").unwrap();
+    assert_eq!(world.ask("e").err(), Some(Refusal::QueueFull));
+    world.clock.skip(Duration::from_secs(61));
+    assert!(world.metrics.text().contains("anchorhold_queue_full_total 16"));
+    drop((first, permit));
+    assert!(whole(waiting).await.1.is_ok());
+    assert!(whole(late).await.1.is_ok());
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_runs_at_one_time() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 64, 0);
+    let running: Vec<_> = (0..RUNNING).map(|_| world.ask("endless").unwrap()).collect();
+    let mut waiting = world.ask("a").unwrap();
+    while seen.steps() < 10 * RUNNING {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), waiting.next())
+            .await
+            .is_err()
+    );
+    drop(running);
+    assert!(whole(waiting).await.1.is_ok());
+}
+
+#[tokio::test]
+async fn a_panic_fails_the_request_and_drops_the_model() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let beside = world.ask("endless").unwrap();
+    let (_, outcome) = whole(world.ask("panic").unwrap()).await;
+    assert_eq!(outcome, Err(Refusal::Failed));
+    assert_eq!(world.lifecycle.draining().await, Cause::ModelFailed);
+    assert_eq!(whole(beside).await.1, Err(Refusal::Failed));
+    let handle = world.engine.handle();
+    world.engine.stopped().await;
+    assert!(seen.is_dropped());
+    let texts = Vec::new();
+    assert_eq!(handle.embed(texts).err(), Some(Refusal::WrongModelKind));
+    assert_eq!(handle.push(job::embed(Vec::new()).0), Err(Refusal::ShuttingDown));
+}
+
+#[tokio::test]
+async fn a_failed_step_fails_its_request_alone() {
+    let (fake, _) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    assert_eq!(whole(world.ask("fail").unwrap()).await.1, Err(Refusal::Failed));
+    assert!(whole(world.ask("a").unwrap()).await.1.is_ok());
+    assert_eq!(world.lifecycle.cause(), None);
+}
+
+#[tokio::test]
+async fn the_lease_covers_prompt_and_answer_to_the_token() {
+    // Two tokens of prompt and two of answer, exactly.
+    let (fake, _) = Fake::decoder();
+    let world = World::new(fake, 8, 4);
+    assert!(whole(world.ask("a b").unwrap()).await.1.is_ok());
+    assert_eq!(world.lifecycle.cause(), None);
+
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 3);
+    let (text, outcome) = whole(world.ask("a b").unwrap()).await;
+    assert_eq!((text.as_str(), outcome), ("a ", Err(Refusal::ShuttingDown)));
+    assert_eq!(world.lifecycle.draining().await, Cause::LeaseEnded);
+    world.engine.stopped().await;
+    assert!(seen.is_dropped());
+
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 1);
+    assert_eq!(
+        whole(world.ask("a b").unwrap()).await,
+        (String::new(), Err(Refusal::ShuttingDown))
+    );
+    assert_eq!(seen.steps(), 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_by_time_ends_what_runs() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let mut answering = world.ask("endless").unwrap();
+    pieces(&mut answering, 1).await;
+    world.clock.skip(Duration::from_secs(3600));
+    assert_eq!(whole(answering).await.1, Err(Refusal::ShuttingDown));
+    assert_eq!(world.lifecycle.draining().await, Cause::LeaseEnded);
+    world.engine.stopped().await;
+    assert!(seen.is_dropped());
+}
+
+#[tokio::test]
+async fn draining_finishes_what_was_taken_and_takes_no_more() {
+    let (fake, seen, permit) = Fake::paced();
+    let world = World::new(fake, 8, 0);
+    let mut running = world.ask("a b").unwrap();
+    permit.send(()).unwrap();
+    pieces(&mut running, 1).await;
+    let queued = world.ask("c").unwrap();
+    world.lifecycle.drain(Cause::Signal);
+    while world.ask("d").is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.ask("d").err(), Some(Refusal::ShuttingDown));
+    drop(permit);
+    assert!(whole(running).await.1.is_ok());
+    assert!(whole(queued).await.1.is_ok());
+    world.engine.stopped().await;
+    assert!(seen.is_dropped());
+}
+
+#[tokio::test]
+async fn stopping_ends_everything_within_one_step() {
+    let (fake, seen, permit) = Fake::paced();
+    let world = World::new(fake, 8, 0);
+    let mut running = world.ask("endless").unwrap();
+    permit.send(()).unwrap();
+    pieces(&mut running, 1).await;
+    let queued = world.ask("c").unwrap();
+    world.engine.stop();
+    assert_eq!(whole(queued).await.1, Err(Refusal::ShuttingDown));
+    drop(permit);
+    assert_eq!(whole(running).await.1, Err(Refusal::ShuttingDown));
+    world.engine.stopped().await;
+    assert!(seen.is_dropped());
+}
+
+#[tokio::test]
+async fn texts_are_embedded_in_order_until_one_is_refused() {
+    let (fake, seen) = Fake::new(Abilities::Embed { width: 3 });
+    let world = World::new(fake, 8, 0);
+    let texts = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| Zeroizing::new((*text).to_owned()))
+            .collect()
+    };
+    let mut embeddings = world.engine.handle.embed(texts(&["a", "b c"])).unwrap();
+    assert_eq!(embeddings.next().await.unwrap().values[0], 1.0);
+    let second = embeddings.next().await.unwrap();
+    assert_eq!((second.values[0], second.tokens), (3.0, 2));
+    let mut embeddings = world.engine.handle.embed(texts(&["long", "never"])).unwrap();
+    assert_eq!(
+        embeddings.next().await.err(),
+        Some(Refusal::InputTooLong { limit: 32 })
+    );
+    assert_eq!(embeddings.next().await.err(), Some(Refusal::Failed));
+    assert_eq!(seen.steps(), 3);
+    assert_eq!(world.ask("a").err(), Some(Refusal::WrongModelKind));
+}

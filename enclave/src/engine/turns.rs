@@ -23,7 +23,11 @@ pub(super) fn run(backend: &dyn Backend, queue: &Queue<Job>, lease: &Lease, metr
     let mut running: Vec<Turn<'_>> = Vec::with_capacity(RUNNING);
     loop {
         while running.len() < RUNNING {
-            let next = if running.is_empty() { queue.pop() } else { queue.try_pop() };
+            let next = if running.is_empty() {
+                queue.pop()
+            } else {
+                queue.try_pop()
+            };
             match next {
                 Some(job) => running.extend(begin(job, backend, lease, metrics)),
                 None if running.is_empty() => return,
