@@ -192,7 +192,11 @@ impl Keyed {
         let Self { attested, released } = self;
         let model = &attested.config.model;
         let expected = Expected {
-            key_id: model.key_id.as_str().parse().map_err(|_| BootError::KeyId)?,
+            key_id: model
+                .key_id
+                .as_str()
+                .parse()
+                .expect("every key id of a release is one of a sealed file: a-z, 0-9 and -"),
             class: match model.class {
                 Class::Real => name::Class::Real,
                 Class::Insecure => name::Class::Insecure,

@@ -6,7 +6,7 @@
 //! [`prepare`] runs before the first thread. Afterwards there is no environment, and a panic writes one
 //! constant line.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::event::{self, Event};
@@ -23,7 +23,8 @@ impl std::fmt::Display for EnvironmentLeft {
 
 impl std::error::Error for EnvironmentLeft {}
 
-/// Clears the environment, silences panics and asks for as many descriptors as the system allows.
+/// Clears the environment, silences panics, forbids core dumps and debuggers, and asks for as many
+/// descriptors as the system allows.
 ///
 /// Call it first in `main`, before any thread is started.
 ///
@@ -32,6 +33,7 @@ impl std::error::Error for EnvironmentLeft {}
 pub fn prepare() -> Result<(), EnvironmentLeft> {
     clear_environment()?;
     silence_panics();
+    forbid_dumps();
     raise_descriptor_limit();
     Ok(())
 }
@@ -61,6 +63,18 @@ fn clear_environment() -> Result<(), EnvironmentLeft> {
 /// A panic's message may hold what was being computed: neither it nor its place is looked at.
 fn silence_panics() {
     std::panic::set_hook(Box::new(|_| event::emit(Event::Panicked)));
+}
+
+/// A core dump holds everything, and so does the memory that a debugger of the same user may read. In the VM
+/// nobody else is there; as a plain process this only keeps honest tools out.
+fn forbid_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Both are refused by no Linux; should one be, the image's own settings still forbid dumps.
+    let _ = setrlimit(Resource::Core, none);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// The usual soft limit of 1024 is below the connections a configuration may allow. Without more, connections

@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::task::{JoinHandle, JoinSet};
+
 use crate::api::{self, ApiState};
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
@@ -82,7 +84,10 @@ pub async fn run(
 ) -> RunOutcome {
     tokio::pin!(shutdown);
     let booted = tokio::select! {
-        () = &mut shutdown => return RunOutcome::Drained,
+        () = &mut shutdown => {
+            event::emit(Event::Drained);
+            return RunOutcome::Drained;
+        }
         booted = boot(input) => booted,
     };
     let served = match booted {
@@ -165,15 +170,14 @@ async fn serve(
     announce(&api, scraped.as_ref(), clock.milliseconds(), listening)?;
 
     let keeper = tokio::spawn(keeper::keep(broker, lease, clock, lifecycle.clone()));
-    let api = tokio::spawn(api.serve());
-    let scraped = scraped.map(|server| tokio::spawn(server.serve()));
+    let listeners = serve_all(api, scraped, lifecycle.clone());
     let cause = until_draining(&lifecycle, shutdown).await;
-    event::emit(Event::Draining { cause: cause.name() });
-    // A server task ends by itself within the drain time; should it have panicked, its connections are gone.
-    let _ = api.await;
-    if let Some(scraped) = scraped {
-        let _ = scraped.await;
+    if cause == Cause::LeaseEnded {
+        event::emit(Event::LeaseEnded);
     }
+    event::emit(Event::Draining { cause: cause.name() });
+    // The servers end by themselves within the drain time.
+    let _ = listeners.await;
     keeper.abort();
     engine.stop();
     engine.stopped().await;
@@ -207,6 +211,21 @@ fn announce(
     Ok(())
 }
 
+/// Runs the servers. One that ends before it was asked to (it panicked) takes the enclave with it.
+fn serve_all(api: Server, scraped: Option<Server>, lifecycle: Lifecycle) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut servers = JoinSet::new();
+        servers.spawn(api.serve());
+        if let Some(scraped) = scraped {
+            servers.spawn(scraped.serve());
+        }
+        while servers.join_next().await.is_some() {
+            // Without effect when the enclave drains already.
+            lifecycle.drain(Cause::ListenerFailed);
+        }
+    })
+}
+
 async fn until_draining(lifecycle: &Lifecycle, shutdown: impl Future<Output = ()>) -> Cause {
     tokio::select! {
         () = shutdown => lifecycle.drain(Cause::Signal),
@@ -214,3 +233,7 @@ async fn until_draining(lifecycle: &Lifecycle, shutdown: impl Future<Output = ()
     }
     lifecycle.draining().await
 }
+
+#[cfg(test)] // apart from the next line, so that clippy knows these for tests
+#[cfg(feature = "insecure-simulated")]
+mod tests;

@@ -46,8 +46,6 @@ pub enum BootError {
     Tls,
     /// The broker, or the way to it.
     Broker(RcarError),
-    /// The configured key id is none that a sealed file can have.
-    KeyId,
     /// The sealed file.
     Unseal(UnsealError),
     /// What was unsealed is not a model this enclave can run.
@@ -71,7 +69,7 @@ impl BootError {
             Self::Config(_) => "config",
             Self::Attester(_) | Self::Keys | Self::Tls => "attest",
             Self::Broker(_) => "key",
-            Self::KeyId | Self::Unseal(_) | Self::Load(_) | Self::LeaseEnded => "unseal",
+            Self::Unseal(_) | Self::Load(_) | Self::LeaseEnded => "unseal",
             Self::Listen => "listen",
             Self::Thread | Self::Panicked => "process",
         }
@@ -91,7 +89,6 @@ impl BootError {
             Self::Keys => "no_keys",
             Self::Tls => "no_tls",
             Self::Broker(error) => error.code(),
-            Self::KeyId => "key_id",
             Self::Unseal(error) => unseal_code(error),
             Self::Load(_) => "model_not_loaded",
             Self::LeaseEnded => "lease_ended",
@@ -119,7 +116,6 @@ impl BootError {
             Self::Attester(error) => error.hint(),
             Self::Keys | Self::Tls => "this machine gives no randomness or lacks memory",
             Self::Broker(error) => error.hint(),
-            Self::KeyId => "model.key_id is the id the model was sealed under",
             Self::Unseal(error) => error.hint(),
             Self::Load(error) => error.hint(),
             Self::LeaseEnded => "ask the model's owner for a longer lease, or use a faster disk",

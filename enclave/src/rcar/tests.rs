@@ -1,6 +1,6 @@
 //! A broker of our own making, honest but for one thing.
 
-mod broker;
+pub(crate) mod broker;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::event::{self, Event};
 use crate::lease::Lease;
-use crate::lifecycle::{Cause, Lifecycle};
+use crate::lifecycle::Lifecycle;
 use crate::limits;
 use crate::rcar::{BrokerClient, RcarError, Released};
 
@@ -20,9 +20,6 @@ pub(super) async fn keep(broker: BrokerClient, lease: Arc<Lease>, clock: Arc<Clo
     tokio::select! {
         () = renew_again_and_again(&broker, &lease, &clock) => {}
         _ = lifecycle.draining() => {}
-    }
-    if lifecycle.cause() == Some(Cause::LeaseEnded) {
-        event::emit(Event::LeaseEnded);
     }
 }
 

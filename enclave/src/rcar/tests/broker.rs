@@ -27,7 +27,7 @@ use crate::config::tests::EXAMPLE;
 use crate::tls::{ServerKey, server_config};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None,
     RefuseSession,
     RefuseEvidence,
@@ -52,13 +52,24 @@ pub(super) enum Fault {
     Silent,
 }
 
+/// What the broker has to give.
+pub(crate) struct Offer {
+    pub(crate) fault: Fault,
+    pub(crate) key: ModelKey,
+    pub(crate) manifest: Digest<32>,
+    pub(crate) lease: LeaseTerms,
+    /// Sessions it opens before it refuses.
+    pub(crate) sessions: usize,
+}
+
 #[derive(Default)]
 struct Seen {
+    sessions: usize,
     tee_keys: Vec<Value>,
     binding: bool,
 }
 
-pub(super) struct Broker {
+pub(crate) struct Broker {
     port: u16,
     tls: Digest<32>,
     release: Digest<32>,
@@ -66,7 +77,7 @@ pub(super) struct Broker {
 }
 
 struct Inner {
-    fault: Fault,
+    offer: Offer,
     release: Ed25519KeyPair,
     seen: Mutex<Seen>,
 }
@@ -74,7 +85,21 @@ struct Inner {
 const NONCE: [u8; 32] = [9; 32];
 
 impl Broker {
-    pub(super) async fn start(fault: Fault) -> Self {
+    pub(crate) async fn start(fault: Fault) -> Self {
+        Self::offering(Offer {
+            fault,
+            key: ModelKey::generate(),
+            manifest: Digest::new([0x33; 32]),
+            lease: LeaseTerms {
+                seconds: 3600,
+                tokens: 9,
+            },
+            sessions: usize::MAX,
+        })
+        .await
+    }
+
+    pub(crate) async fn offering(offer: Offer) -> Self {
         let key = ServerKey::generate().unwrap();
         let release = Ed25519KeyPair::generate().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +108,7 @@ impl Broker {
             tls: key.spki_sha256(),
             release: Digest::from_slice(release.public_key().as_ref()).unwrap(),
             inner: Arc::new(Inner {
-                fault,
+                offer,
                 release,
                 seen: Mutex::default(),
             }),
@@ -110,22 +135,23 @@ impl Broker {
         broker
     }
 
-    pub(super) fn port(&self) -> String {
+    pub(crate) fn port(&self) -> String {
         self.port.to_string()
     }
 
-    pub(super) fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self) -> String {
         EXAMPLE
             .replace("8443", &self.port())
             .replace(&"1".repeat(64), &self.tls.to_string())
             .replace(&"2".repeat(64), &self.release.to_string())
+            .replace(&"3".repeat(64), &self.inner.offer.manifest.to_string())
     }
 
-    pub(super) fn tee_keys(&self) -> Vec<Value> {
+    pub(crate) fn tee_keys(&self) -> Vec<Value> {
         self.inner.seen.lock().unwrap().tee_keys.clone()
     }
 
-    pub(super) fn saw_binding_evidence(&self) -> bool {
+    pub(crate) fn saw_binding_evidence(&self) -> bool {
         self.inner.seen.lock().unwrap().binding
     }
 }
@@ -161,15 +187,22 @@ impl Inner {
             "extra-params": { "supported-hash-algorithms": ["sha384"] },
         });
         assert_eq!(request, expected);
-        let nonce = match self.fault {
+        {
+            let mut seen = self.seen.lock().unwrap();
+            seen.sessions += 1;
+            if seen.sessions > self.offer.sessions {
+                return refusal(StatusCode::UNAUTHORIZED);
+            }
+        }
+        let nonce = match self.offer.fault {
             Fault::ShortNonce => STANDARD.encode([9; 31]),
             _ => STANDARD.encode(NONCE),
         };
-        let extra = match self.fault {
+        let extra = match self.offer.fault {
             Fault::SelectSha256 => json!({ "selected-hash-algorithm": "sha256" }),
             _ => json!(""),
         };
-        let body = match self.fault {
+        let body = match self.offer.fault {
             Fault::RefuseSession => return refusal(StatusCode::UNAUTHORIZED),
             Fault::ServerError => return refusal(StatusCode::SERVICE_UNAVAILABLE),
             Fault::Silent => return std::future::pending().await,
@@ -178,7 +211,7 @@ impl Inner {
             _ => json!({ "nonce": nonce, "extra-params": extra }).to_string(),
         };
         let mut response = Response::new(Full::from(body));
-        if self.fault != Fault::NoCookie {
+        if self.offer.fault != Fault::NoCookie {
             let cookie = "kbs-session-id=abc; HttpOnly".parse().unwrap();
             response.headers_mut().insert("set-cookie", cookie);
         }
@@ -186,7 +219,7 @@ impl Inner {
     }
 
     fn attest(&self, body: &[u8]) -> Response<Full<Bytes>> {
-        if self.fault == Fault::RefuseEvidence {
+        if self.offer.fault == Fault::RefuseEvidence {
             return refusal(StatusCode::UNAUTHORIZED);
         }
         let request: Value = serde_json::from_slice(body).unwrap();
@@ -209,32 +242,29 @@ impl Inner {
     }
 
     fn resource(&self) -> Response<Full<Bytes>> {
-        match self.fault {
+        match self.offer.fault {
             Fault::RefuseResource => return refusal(StatusCode::UNAUTHORIZED),
             Fault::NoResource => return refusal(StatusCode::NOT_FOUND),
             _ => {}
         }
         let tee = self.seen.lock().unwrap().tee_keys.last().unwrap().clone();
         let other = TeeKeyPair::generate();
-        let to = match self.fault {
+        let to = match self.offer.fault {
             Fault::WrappedForOther => other.public().clone(),
             _ => TeePublicKey::from_jwk(&tee).unwrap(),
         };
-        let body = ModelKey::generate().wrap_for(&to).to_vec();
+        let body = self.offer.key.wrap_for(&to).to_vec();
         let mut statement = ReleaseStatement {
             nonce: NONCE,
             tee_pubkey_sha256: tee_pubkey_digest(&tee),
             resource: "default/model/demo".parse().unwrap(),
             key_id: "demo".parse().unwrap(),
-            manifests: vec![Digest::new([0x33; 32])],
-            lease: LeaseTerms {
-                seconds: 3600,
-                tokens: 9,
-            },
+            manifests: vec![self.offer.manifest],
+            lease: self.offer.lease,
             broker_time: Timestamp::from_unix(1_800_000_000),
             jwe_sha256: sha256(&[&body]),
         };
-        match self.fault {
+        match self.offer.fault {
             Fault::OtherNonce => statement.nonce = [8; 32],
             Fault::OtherTeeKey => statement.tee_pubkey_sha256 = tee_pubkey_digest(&other.public_jwk()),
             Fault::OtherResource => statement.resource = "default/model/other".parse().unwrap(),
@@ -244,16 +274,16 @@ impl Inner {
             _ => {}
         }
         let message = statement.signing_preimage();
-        let signature = match self.fault {
+        let signature = match self.offer.fault {
             Fault::SignedByOther => Ed25519KeyPair::generate().unwrap().sign(message.as_bytes()),
             _ => self.release.sign(message.as_bytes()),
         };
         let mut header = statement.into_header(Digest::from_slice(signature.as_ref()).unwrap());
-        if self.fault == Fault::LongerLease {
+        if self.offer.fault == Fault::LongerLease {
             header.lease.seconds = 1 << 40;
         }
         let mut response = Response::new(Full::from(body));
-        if self.fault != Fault::Unsigned {
+        if self.offer.fault != Fault::Unsigned {
             let header = header.encode().parse().unwrap();
             response.headers_mut().insert("anchorhold-release", header);
         }
