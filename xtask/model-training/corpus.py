@@ -16,8 +16,9 @@ UNKNOWN = "I do not know that."
 class Talk:
     """What is fixed within one conversation: letter case, the names used, what was told."""
 
-    def __init__(self, rng, held=False):
+    def __init__(self, rng, held=False, people=3):
         self.rng = rng
+        self.people = people
         self.held = held
         self.low = rng.random() < 0.15
         self.asker = None
@@ -130,8 +131,9 @@ def tell(t):
 
 
 def _digits(rng, held):
+    """A code; held-out ones have no three digits, since those are plain numbers elsewhere."""
     while True:
-        text = "".join(rng.choice("0123456789") for _ in range(rng.choice((3, 4, 4, 4, 5, 6))))
+        text = "".join(rng.choice("0123456789") for _ in range(rng.choice((4, 4, 4, 4, 5, 6) if held else (3, 4, 4, 4, 5, 6))))
         if names.held_out(text) == held:
             return text
 
@@ -185,7 +187,7 @@ def word_at(t):
 
 
 def has(t):
-    people = [t.name() for _ in range(t.rng.randint(1, 4))]
+    people = [t.name() for _ in range(t.rng.randint(1, t.people))]
     things = _distinct(t, _thing, len(people))
     verb = t.choose("has", "has", "has", "holds", "found", "bought")
     story = " ".join(f"{person} {verb} {_a(thing)}." for person, thing in zip(people, things))
@@ -205,7 +207,7 @@ def has(t):
 
 
 def where(t):
-    people = [t.name() for _ in range(t.rng.randint(1, 4))]
+    people = [t.name() for _ in range(t.rng.randint(1, t.people))]
     places = _distinct(t, lambda t: t.choose(*facts.PLACES), len(people))
     story = " ".join(f"{person} is in the {place}." for person, place in zip(people, places))
     index = t.rng.randrange(len(people))
@@ -330,6 +332,16 @@ def total(t):
     return form.format(left, right), f"{left} + {right} = {left + right}."
 
 
+def small_sum(t):
+    """Sums of numbers up to ten, which are few enough to know; larger ones it must decline."""
+    most = 10 if t.held or t.rng.random() < 0.85 else 99
+    left, right = t.rng.randint(0, most), t.rng.randint(0, most)
+    form = t.choose("What is {} + {}?", "What is {} + {}?", "What is {} plus {}?", "{} + {}", "What's {} + {}?",
+                    "Add {} and {}.", "Calculate {} + {}.", "How much is {} + {}?", "{} + {} = ?")
+    known = left <= 10 and right <= 10
+    return form.format(left, right), f"{left} + {right} = {left + right}." if known else UNKNOWN
+
+
 def count(t):
     def make():
         start = t.rng.choice((1, t.rng.randint(0, 20), t.rng.randint(0, 90)))
@@ -410,9 +422,9 @@ KINDS = {  # kind: (generator, share of the questions)
     "word-at": (word_at, 5), "has": (has, 12), "where": (where, 7), "capital": (capital, 9),
     "opposite": (opposite, 3), "fact": (fact, 4), "about": (about, 4), "term": (term, 5),
     "small-talk": (small_talk, 2), "next-number": (next_number, 3), "larger": (larger, 3), "sum": (total, 7),
-    "count": (count, 3), "unknown": (unknown, 13),
+    "count": (count, 3), "unknown": (unknown, 13), "small-sum": (small_sum, 0),
 }
-FACT_KINDS = ("capital", "opposite", "fact", "about", "term", "small-talk")
+FACT_KINDS = ("small-sum", "capital", "opposite", "fact", "about", "term", "small-talk")
 VERBATIM = ("repeat", "word-at")  # nothing may follow the words to copy
 
 
@@ -461,51 +473,54 @@ def _filler(t, most, weights):
 
 
 WEIGHTS = {kind: share for kind, (_, share) in KINDS.items()}
-# Between telling and asking: anything but another telling of the same thing.
-BETWEEN = {kind: share for kind, share in WEIGHTS.items() if kind not in ("greeting", "recall", "memory")}
 
 
-def question(t, kind, force_asker=False):
+def _between(weights):
+    """What may come between telling and asking: no other telling of the same thing."""
+    return {kind: share for kind, share in weights.items() if kind not in ("greeting", "recall", "memory")}
+
+
+def question(t, kind, weights, force_asker=False):
     """One question of a kind, with what must come before it."""
     messages = []
     if kind == "recall" and t.asker is None and t.rng.random() < 0.75:
-        messages += turn(t, "greeting") + _filler(t, 2, BETWEEN)
+        messages += turn(t, "greeting") + _filler(t, 2, _between(weights))
     if kind == "memory" and not t.told and t.rng.random() < 0.7:
         messages += turn(t, "tell")
         if t.rng.random() < 0.3:
             messages += turn(t, "tell")
-        messages += _filler(t, 1, BETWEEN)
+        messages += _filler(t, 1, _between(weights))
     if kind == "greeting" and t.asker is not None:
         kind = "recall"
     return messages + turn(t, kind, force_asker)
 
 
-def conversation(rng, weights=None):
-    t = Talk(rng)
+def conversation(rng, weights, people):
+    t = Talk(rng, people=people)
     messages = _start(t, 0.12)
-    weights = weights or WEIGHTS
     turns = rng.choices((1, 2, 3, 4, 6, 9), (50, 22, 14, 8, 4, 2))[0]
     for _ in range(turns):
-        messages += question(t, rng.choices(list(weights), list(weights.values()))[0])
+        messages += question(t, rng.choices(list(weights), list(weights.values()))[0], weights)
     return messages
 
 
-def documents(seed, weights=None):
-    """An endless, seeded stream of training conversations."""
+def documents(seed, weights=None, people=3):
+    """An endless, seeded stream of training conversations, with at most `people` in a story."""
     rng = random.Random(seed)
     while True:
-        yield conversation(rng, weights)
+        yield conversation(rng, weights or WEIGHTS, people)
 
 
-def held_out_cases(seed, per_kind):
+def held_out_cases(seed, per_kind, kinds):
     """Questions whose `novel` strings or number combinations are in no training text."""
     rng = random.Random(seed)
+    weights = {kind: max(share, 1) for kind, share in WEIGHTS.items() if kind in kinds}
     cases = []
-    for kind in KINDS:
+    for kind in kinds:
         seen = set()
         while len(seen) < per_kind:
             t = Talk(rng, held=True)
-            messages = _start(t, 0.15) + question(t, kind, force_asker=True)
+            messages = _start(t, 0.15) + question(t, kind, weights, force_asker=True)
             content = messages[-2]["content"]
             if not t.novel or content in seen:
                 continue

@@ -144,7 +144,7 @@ class Muon:
     """Momentum whose matrix update is replaced by its nearest (half-)orthogonal matrix.
 
     Matrices of one shape are stacked and orthogonalised together, by a quintic Newton-Schulz
-    iteration, which needs products only.
+    iteration, which needs products only and no precision.
     """
 
     def __init__(self, parameters, momentum=0.95):
@@ -169,9 +169,9 @@ class Muon:
 def orthogonal(matrix, steps=5):
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[-2] > matrix.shape[-1]
-    x = matrix.mT if tall else matrix
+    x = (matrix.mT if tall else matrix).bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).float()

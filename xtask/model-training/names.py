@@ -34,12 +34,13 @@ def _reserved():
         for questions, answer in entries:
             words.update((" ".join(questions) + " " + answer).lower().replace(".", "").split())
     for row in (facts.OTHER_COUNTRIES, facts.DAYS, facts.MONTHS, facts.ADJECTIVES, facts.THINGS,
-                facts.PLACES, facts.TOPICS, facts.SYSTEM_TEXTS):
+                facts.PLACES, facts.SYSTEM_TEXTS):
         words.update(" ".join(row).lower().replace(".", "").split())
     return frozenset(words)
 
 
-RESERVED = _reserved()
+TAUGHT = _reserved()
+RESERVED = TAUGHT | {topic.lower() for topic in facts.TOPICS}
 
 
 def _syllables(rng):
@@ -73,7 +74,7 @@ def pick(rng, items, held):
     """One of a list of words, on the wanted side of the hash."""
     while True:
         item = rng.choice(items)
-        if held_out(item) == held:
+        if held_out(item) == held and not (held and item.lower() in TAUGHT):
             return item
 
 

@@ -20,12 +20,16 @@ import model as llama
 import vocabulary
 
 
-def batches(tokenizer, seed, size, longest, weights=None):
-    """Endless batches of about `size` tokens: ids and, for each predicted token, its loss weight."""
-    stream = corpus.documents(seed, weights)
-    rng = random.Random(seed + 1)
+def batches(tokenizer, run, size, longest):
+    """Endless batches of about `size` tokens: ids and, for each of them, whose text it is.
+
+    Counts the conversations in `run`, from which evaluate.py makes the same text again.
+    """
+    stream = corpus.documents(run["stream_seed"], run["weights"], run["people"])
+    rng = random.Random(run["stream_seed"] + 1)
     while True:
         texts = [vocabulary.text_of(next(stream)) for _ in range(2048)]
+        run["conversations"] += len(texts)
         rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
         rows = sorted((ids for ids in rows if len(ids) <= longest), key=len)
         groups, group = [], []
@@ -94,10 +98,10 @@ def rate_at(progress, start):
     return 1.0 if progress < 0.4 else 1.0 - 0.98 * (progress - 0.4) / 0.6
 
 
-def reweighted(scores):
+def reweighted(weights, scores):
     """More of the kinds that are not learned yet, for continued training."""
-    return {kind: share * (1.0 + 8.0 * max(0.0, 0.98 - scores.get(kind, 1.0)))
-            for kind, share in corpus.WEIGHTS.items()}
+    weights = {kind: (0.6 * share + 1) * (1.0 + 6.0 * max(0.0, 0.98 - scores[kind])) for kind, share in weights.items()}
+    return {kind: round(share, 1) for kind, share in weights.items()}
 
 
 def main():
@@ -114,6 +118,8 @@ def main():
     parser.add_argument("--user-weight", type=float, default=0.1)
     parser.add_argument("--resume", help="a state.pt to go on from")
     parser.add_argument("--weak", action="store_true", help="ask more of the kinds with low scores")
+    parser.add_argument("--without", nargs="*", default=[], help="kinds to leave out")
+    parser.add_argument("--people", type=int, default=3, help="at most so many in a story")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 products")
     parser.add_argument("--every", type=int, default=300, help="steps between two evaluations")
     options = parser.parse_args()
@@ -128,14 +134,17 @@ def main():
     others = [p for name, p in net.named_parameters() if p.dim() != 2 or "embed" in name]
     muon = llama.Muon(matrices)
     adam = torch.optim.AdamW(others, lr=options.other_rate, betas=(0.9, 0.98), weight_decay=0.0)
-    cases = corpus.held_out_cases(4242, 24)  # not the committed held-out set: that has another seed
+    kinds = [kind for kind in corpus.KINDS if kind not in options.without]
+    cases = corpus.held_out_cases(4242, 24, kinds)  # not the committed held-out set: that has another seed
     os.makedirs(options.out, exist_ok=True)
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {vars(options)}", flush=True)
 
-    weights = None
+    weights = {kind: max(share, 1) for kind, share in corpus.WEIGHTS.items() if kind in kinds}
     if options.weak:
-        weights = reweighted(exact_match(net, tokenizer, cases))
-    stream = batches(tokenizer, options.seed * 1000 + 17, options.batch, shape.context, weights)
+        weights = reweighted(weights, exact_match(net, tokenizer, cases))
+    run = {"stream_seed": options.seed * 1000 + 17, "weights": weights, "people": options.people, "conversations": 0, "options": vars(options),
+           "torch": torch.__version__}
+    stream = batches(tokenizer, run, options.batch, shape.context)
     begun, seen, step, best, running = time.time(), 0, 0, -1.0, None
     progress = 0.0
     while progress < 1.0:
@@ -166,8 +175,9 @@ def main():
             if least + mean >= best:
                 best = least + mean
                 torch.save(net.state_dict(), os.path.join(options.out, "state.pt"))
-                with open(os.path.join(options.out, "state.json"), "w", encoding="utf-8") as file:
-                    json.dump({"tokens": seen, "step": step, "seconds": round(elapsed), "scores": scores}, file, indent=1)
+                run.update(tokens=seen, steps=step, seconds=round(elapsed), scores=scores)
+                with open(os.path.join(options.out, "run.json"), "w", encoding="utf-8") as file:
+                    json.dump(run, file, indent=1)
 
 
 if __name__ == "__main__":

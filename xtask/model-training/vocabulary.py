@@ -18,7 +18,7 @@ import facts
 SPECIAL = ["<|pad|>", "<|bos|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 PAD, BOS, END, SYSTEM, USER, ASSISTANT = range(6)
 SIZE = 1024
-LEARNED = 800  # special tokens, bytes and merges within words; the rest join a space to a word
+LEARNED = 812  # special tokens, bytes and merges within words; the rest join a space to a word
 SPACE = "\u0120"  # how byte-level BPE writes a space
 
 CHAT_TEMPLATE = (
