@@ -57,7 +57,7 @@ pub enum ChatError {
     NoTemplate,
     /// No message.
     Empty,
-    /// More messages or text than are taken.
+    /// More messages than are taken, or more text than fits in the model's context.
     TooLong,
     /// The model's template refuses this conversation.
     Refused,

@@ -79,7 +79,7 @@ impl Prompt {
 pub enum PromptError {
     /// No token: there is nothing to continue.
     Empty,
-    /// More text than is taken at once.
+    /// More text than fits in the model's context.
     TooLong,
     /// The model's tokenizer failed.
     Failed,
@@ -169,9 +169,17 @@ impl Decoder {
     /// The prompt that the model's template makes of a conversation, ready for the model's turn.
     ///
     /// # Errors
-    /// When the model has no template, or the template refuses the conversation.
+    /// When the model has no template, the template refuses the conversation, or it cannot fit in the context.
     pub fn chat_prompt(&self, messages: &[ChatMessage]) -> Result<Prompt, ChatError> {
         let template = self.template.as_ref().ok_or(ChatError::NoTemplate)?;
+        if messages
+            .iter()
+            .map(|message| message.content.len())
+            .sum::<usize>()
+            > self.most_bytes()
+        {
+            return Err(ChatError::TooLong);
+        }
         let ids = chat::encode(messages, template, &self.names, &self.tokenizer)?;
         if ids.is_empty() {
             Err(ChatError::Empty)
@@ -187,8 +195,11 @@ impl Decoder {
     /// tokens are plain text.
     ///
     /// # Errors
-    /// When the text gives no token, or is too long.
+    /// When the text gives no token, or cannot fit in the context.
     pub fn text_prompt(&self, text: &str) -> Result<Prompt, PromptError> {
+        if text.len() > self.most_bytes() {
+            return Err(PromptError::TooLong);
+        }
         let ids = self.tokenizer.encode_text(text)?;
         if ids.is_empty() {
             Err(PromptError::Empty)
@@ -206,6 +217,14 @@ impl Decoder {
     /// When prompt and answer do not fit in the context.
     pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation<'_>, GenerateError> {
         Generation::new(self, prompt, sampling)
+    }
+
+    /// More text cannot fit in the context, and splitting it would only take time.
+    fn most_bytes(&self) -> usize {
+        self.info
+            .context_length
+            .saturating_mul(self.pieces.longest())
+            .saturating_mul(limits::SHORTENING)
     }
 
     pub(crate) fn network(&self) -> &Network {

@@ -42,6 +42,10 @@ pub(crate) const MESSAGES: usize = 10_000;
 /// Most bytes of text that are turned into tokens at once.
 pub(crate) const TEXT_BYTES: usize = 16 << 20;
 
+/// How much shorter a tokenizer may make a text before it splits it: by composing characters or joining
+/// spaces, a few times at most.
+pub(crate) const SHORTENING: usize = 4;
+
 /// Most stop strings of a request: the OpenAI interface allows 4, others up to 16.
 pub(crate) const STOP_STRINGS: usize = 16;
 /// Longest stop string in bytes: so much text at most is held back.

@@ -6,6 +6,8 @@
 //! # Invariants
 //! Only decoders whose effect is byte by byte are taken; any other is refused by its name.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::control::Controls;
@@ -18,6 +20,8 @@ pub(crate) struct Pieces {
     bytes: Vec<u8>,
     /// Where each id's bytes end; they begin where those of the id before end.
     ends: Vec<u32>,
+    /// Bytes of the longest.
+    longest: usize,
     /// A text loses one space at its begin, which the tokenizer had put there.
     strips_begin: bool,
 }
@@ -50,9 +54,11 @@ impl Pieces {
         let mut pieces = Self {
             bytes: Vec::new(),
             ends: Vec::with_capacity(size),
+            longest: 0,
             strips_begin: spelling.strips_begin,
         };
         for id in 0..size {
+            let before = pieces.bytes.len();
             let id = u32::try_from(id).map_err(|_| refuse(FileProblem::NotTokenizer))?;
             if !controls.is_hidden(id)
                 && let Some(token) = tokenizer.id_to_token(id)
@@ -61,6 +67,7 @@ impl Pieces {
             }
             let end = u32::try_from(pieces.bytes.len()).map_err(|_| refuse(FileProblem::NotTokenizer))?;
             pieces.ends.push(end);
+            pieces.longest = pieces.longest.max(pieces.bytes.len() - before);
         }
         Ok(pieces)
     }
@@ -73,6 +80,11 @@ impl Pieces {
         at(id)
             .and_then(|end| self.bytes.get(start..end))
             .unwrap_or_default()
+    }
+
+    /// Bytes of the longest piece.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// A stream for a new text, or for one that continues another.
@@ -124,19 +136,14 @@ impl Spelling {
         Ok(())
     }
 
-    fn append(&self, token: &str, table: &[char; 256], into: &mut Vec<u8>) {
+    fn append(&self, token: &str, table: &HashMap<char, u8>, into: &mut Vec<u8>) {
         if self.byte_names
             && let Some(byte) = named_byte(token)
         {
             into.push(byte);
             return;
         }
-        let byte_of = |character: char| {
-            table
-                .iter()
-                .position(|other| *other == character)
-                .and_then(|byte| u8::try_from(byte).ok())
-        };
+        let byte_of = |character| table.get(&character).copied();
         if self.byte_level
             && let Some(bytes) = token.chars().map(byte_of).collect::<Option<Vec<u8>>>()
         {
@@ -159,18 +166,14 @@ fn named_byte(token: &str) -> Option<u8> {
     }
 }
 
-/// The character that stands for each byte in GPT-2 vocabularies: visible Latin-1 characters for
-/// themselves, the others from U+0100 on in order.
-fn byte_characters() -> [char; 256] {
-    let mut next = 0x100;
-    std::array::from_fn(|byte| {
-        let code = match byte as u32 {
-            visible @ (0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff) => visible,
-            _ => {
-                next += 1;
-                next - 1
-            }
-        };
-        char::from_u32(code).unwrap_or('\u{fffd}')
-    })
+/// The byte that each character stands for in GPT-2 vocabularies: visible Latin-1 characters for themselves,
+/// those from U+0100 on for the other bytes in order.
+fn byte_characters() -> HashMap<char, u8> {
+    let mut others = '\u{100}'..;
+    (0..=u8::MAX)
+        .filter_map(|byte| match byte {
+            0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => Some((char::from(byte), byte)),
+            _ => others.next().map(|character| (character, byte)),
+        })
+        .collect()
 }
