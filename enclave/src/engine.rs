@@ -23,6 +23,9 @@ mod queue;
 mod tests;
 mod turns;
 
+#[cfg(test)]
+pub(crate) use bridge::tests::demo_model;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

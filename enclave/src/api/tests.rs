@@ -24,8 +24,9 @@ use crate::attester::Attester;
 use crate::clock::Moment;
 use crate::config::{Access, Config, Quota};
 use crate::connection::Connection;
+use crate::engine::backend::{Abilities, Backend};
 use crate::engine::fake::{Fake, Seen};
-use crate::engine::{Engine, Settings, backend::Abilities};
+use crate::engine::{Engine, Settings};
 use crate::lease::Terms;
 use crate::receipts::RECEIPT;
 
@@ -82,7 +83,7 @@ impl Enclave {
         Self::around(fake, seen, |_| {})
     }
 
-    fn around(fake: Fake, seen: Seen, change: impl FnOnce(&mut ApiState)) -> Self {
+    fn around<B: Backend>(backend: B, seen: Seen, change: impl FnOnce(&mut ApiState)) -> Self {
         let identity = Arc::new(Identity::for_tests());
         let clock = Arc::new(Clock::for_tests());
         let lifecycle = Lifecycle::new();
@@ -96,7 +97,7 @@ impl Enclave {
             lifecycle: lifecycle.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let engine = crate::engine::start(fake, settings).unwrap();
+        let engine = crate::engine::start(backend, settings).unwrap();
         let launch = LaunchRecord {
             measurement: Digest::new([1; 48]),
             host_data: Digest::new([7; 32]),

@@ -101,3 +101,6 @@ impl Stepper for Generation<'_> {
         Generation::usage(self)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

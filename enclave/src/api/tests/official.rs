@@ -51,3 +51,9 @@ async fn the_official_package_chats_streams_completes_and_lists() {
 async fn the_official_package_embeds() {
     drive(&Enclave::embedder(), "embedder").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_package_talks_to_a_real_model() {
+    let model = crate::engine::demo_model();
+    drive(&Enclave::around(model, Seen::default(), |_| {}), "decoder").await;
+}
