@@ -189,6 +189,12 @@ fn everything_has_a_limit() {
     let named = |length: usize| policy_text().replace("\"demo\"", &format!("\"{}\"", "n".repeat(length)));
     assert!(parse(&named(128)).is_ok());
     assert_eq!(parse(&named(129)).unwrap_err(), PolicyError::TooLong("name"));
+    let (_, entry) = named(1)
+        .split_once("[[")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let one_of_two = format!("{}[[{entry}", named(129));
+    assert_eq!(parse(&one_of_two).unwrap_err(), PolicyError::TooLong("name"));
 }
 
 #[test]
