@@ -11,6 +11,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use anchorhold_encoding::Digest;
+use aws_lc_rs::rand;
+
 /// Writes `bytes` to a new file at `path`, mode 0600, durable when this returns.
 ///
 /// # Errors
@@ -18,7 +21,9 @@ use std::path::Path;
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".partial");
+    let mut random = [0; 8];
+    rand::fill(&mut random).map_err(|_| io::ErrorKind::Other)?;
+    name.push(format!(".partial-{}", Digest::new(random)));
     let partial = folder.join(name);
     let written = write_private(&partial, bytes)
         // A link, unlike a rename, refuses an existing name.

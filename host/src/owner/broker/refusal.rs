@@ -1,4 +1,5 @@
-//! The constant answers of a "no" (RCAR 0.4.0: 404 for a path that is none, 401 for all else).
+//! The constant answers of a "no" (RCAR 0.4.0: 404 for a path that is none, 401 for all else) and of a
+//! failure here (500).
 //!
 //! Why apart: a caller learns which step failed and nothing of why; the owner's log has the reasons.
 //!
@@ -53,7 +54,8 @@ impl Refusal {
             Self::PublicKey => ("AttestationError", "unsupported_public_key"),
             Self::Evidence => ("AttestationError", "evidence_not_verified"),
             Self::Policy => ("PolicyDeny", "denied"),
-            Self::Internal => ("InternalError", "internal"),
+            // Not a "no": the caller may try again, which existing guests and our enclave do at 5xx.
+            Self::Internal => return (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "internal"),
         };
         (StatusCode::UNAUTHORIZED, name, detail)
     }

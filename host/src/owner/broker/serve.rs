@@ -102,7 +102,11 @@ fn routes(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/kbs/v0/auth", post(auth))
         .route("/kbs/v0/attest", post(attest))
-        .route("/kbs/v0/resource/{repository}/{kind}/{tag}", get(resource))
+        // Without its own handler a HEAD would release a key and send none.
+        .route(
+            "/kbs/v0/resource/{repository}/{kind}/{tag}",
+            get(resource).head(async || Refusal::Path),
+        )
         .route("/kbs/v0/{*plugin}", any(plugin))
         .fallback(async || Refusal::Path)
         .method_not_allowed_fallback(async || Refusal::Path)

@@ -5,7 +5,7 @@
 //! # Invariants
 //! The trustworthiness vector says only what was checked. Five minutes of life.
 
-use anchorhold_attestation::{Appraised, BrokerUse, HashAlgorithm, Timestamp};
+use anchorhold_attestation::{Appraised, BrokerUse, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -39,10 +39,6 @@ pub(super) fn mint(
 fn claims(appraised: &Appraised<BrokerUse>, answer: &Attested, now: Timestamp) -> Value {
     let found = appraised.claims();
     let report_data = anchorhold_encoding::Digest::new(*found.report_data.as_bytes());
-    let hash = match answer.challenged.algorithm {
-        HashAlgorithm::Sha384 => "sha384",
-        HashAlgorithm::Sha512 => "sha512",
-    };
     let tee = found.platform.rcar_tee();
     let evidence = json!({
         tee: {
@@ -57,7 +53,6 @@ fn claims(appraised: &Appraised<BrokerUse>, answer: &Attested, now: Timestamp) -
             "nonce": answer.challenged.nonce,
             "tee-pubkey": answer.tee_pubkey,
         },
-        "hash_algorithm": hash,
     });
     json!({
         "eat_profile": PROFILE,

@@ -153,3 +153,26 @@ fn the_store_itself_refuses_changes_by_mistake() {
             .is_err()
     );
 }
+
+#[test]
+fn two_brokers_on_one_store_do_not_fork_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let key = {
+        let store = Store::create(&path, &default_kek(&path), Class::Insecure).unwrap();
+        store.keys().identity().release_key
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut store = Store::open(&path, &default_kek(&path)).unwrap();
+                for number in 0..10 {
+                    store.append(event(number)).unwrap();
+                }
+            });
+        }
+    });
+    let mut check = Check::new(key, None);
+    store::log::read(&path, |entry| check.take(&entry).map(|_| ())).unwrap();
+    assert_eq!(check.finish().unwrap().entries(), 20);
+}

@@ -183,6 +183,8 @@ async fn refusals_are_constants() {
     let large = vec![b'x'; crate::limits::BROKER_BODY_BYTES + 1];
     let response = send(&mut sender, "POST", "/kbs/v0/auth", None, large).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let head = send(&mut sender, "HEAD", &resource, Some(&cookie), vec![]).await;
+    assert_eq!(head.status(), StatusCode::NOT_FOUND);
     running.stop.send(()).unwrap();
     assert!(running.served.await.unwrap().is_ok());
 }
