@@ -343,6 +343,60 @@ pub fn printable(text: &str) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::fake::{Fake, Fault, GENUINE, Hands, policy};
+
+    fn asker(fake: &Fake) -> Asker {
+        let enclave = Enclave::new(fake.endpoint(), policy(), Hands::new().clock());
+        Asker {
+            enclave: Arc::new(enclave),
+            api_key: None,
+            model: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_shown_as_it_comes_and_proven_at_the_end() {
+        let fake = Fake::start(GENUINE).await;
+        let conversation = [
+            Message::new(Role::System, "short".to_owned()),
+            Message::new(Role::User, "a \"quoted\"\nline".to_owned()),
+        ];
+        let mut shown = Vec::new();
+        let show = |text: &str| shown.push(text.to_owned());
+        let answered = asker(&fake).ask(&conversation, show).await.unwrap();
+        assert_eq!(shown, ["Pa", "ris."]);
+        assert_eq!(
+            (answered.text.as_str(), answered.finish_reason),
+            ("Paris.", Some("stop"))
+        );
+        let sent = fake.seen().last().unwrap().body.clone();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&sent).unwrap(),
+            serde_json::json!({
+                "model": "fake-model",
+                "messages": [
+                    {"role": "system", "content": "short"},
+                    {"role": "user", "content": "a \"quoted\"\nline"},
+                ],
+                "stream": true,
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn text_that_was_shown_and_is_not_proven_ends_in_a_refusal() {
+        let fake = Fake::start(GENUINE).await;
+        for fault in [Fault::ReceiptAnswer, Fault::CutStream, Fault::NoReceipt] {
+            fake.set(fault);
+            let question = [Message::new(Role::User, "x".to_owned())];
+            let refused = asker(&fake).ask(&question, |_| {}).await.err().unwrap();
+            assert!(
+                matches!(refused, AskError::Client(ClientError::Receipt(_))),
+                "{refused}"
+            );
+            assert_eq!(refused.exit(), Exit::Denied);
+        }
+    }
 
     #[test]
     fn a_terminal_gets_no_commands() {

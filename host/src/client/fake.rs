@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::tls;
 
 mod api;
+pub(super) mod peers;
 mod stream;
 
 /// The one thing that is wrong.

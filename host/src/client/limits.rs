@@ -46,7 +46,8 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 /// Bound connections kept for the next request. More may be open at a time; the rest are closed after use.
 pub const POOL: usize = 8;
 
-/// How long a bound connection is kept without use. The enclave closes idle ones at about this age.
+/// How long a bound connection is kept without use: well below the five minutes after which an enclave closes
+/// an idle one by default, so that a question rarely meets a connection that is just being closed.
 pub const POOL_IDLE: Duration = Duration::from_secs(60);
 
 /// Local connections that the proxy serves at a time: one person's programs.

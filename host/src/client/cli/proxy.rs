@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::{Whom, With, warn_of_class};
@@ -16,7 +15,7 @@ use crate::client::proxy::listen::Place;
 use crate::client::proxy::{Proxy, ProxyError, Settings};
 use crate::error::{Exit, Failure};
 use crate::output::Output;
-use crate::secret_file;
+use crate::{secret_file, stop};
 
 #[derive(Serialize)]
 struct Listening<'a> {
@@ -37,7 +36,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let enclave = whom.enclave()?;
     // Before anything listens, so that no signal finds the default handler.
-    let stop = stop_signal()?;
+    let stop = stop::on_signal()?;
     let talk = *output;
     let socket = match &place {
         Place::Unix(path) => Some(path.display().to_string()),
@@ -98,24 +97,4 @@ pub(super) async fn run(
     })?;
     proxy.serve(stop).await;
     Ok(Exit::Yes)
-}
-
-/// Completes at the first SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::new(
-                "signal",
-                format!("cannot wait for signals: {}", error.kind()),
-                "report this as a bug",
-            )
-        })
-    };
-    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::client::connection::Connection;
 use crate::client::error::{ReceiptFault, Stage};
 use crate::client::exchange::{Piece, Whole};
+use crate::client::fake::peers::{generous, impostor};
 use crate::client::fake::{Build, Fake, Fault, GENUINE, Hands, at, policy, policy_with, switch, terminating};
 
 /// The policy does not list this code.
@@ -510,4 +511,39 @@ async fn an_address_without_an_enclave_is_an_error_and_no_denial() {
     let down = error(whole(&enclave(at(address), &hands)).await);
     assert!(matches!(down, ClientError::Unreachable(_)), "{down}");
     assert!(!down.is_refusal());
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_refused_in_the_handshake() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    let thief = Fake::start(GENUINE).await;
+    let address = impostor(fake.state.certificate.clone(), thief.state.key()).await;
+    let known = pinned(&fake, &hands).await;
+    for peer in [PeerKey::Unknown, PeerKey::Pinned(*known.tls_spki_sha256())] {
+        let found = error(connect(&at(address), peer).await);
+        assert!(matches!(found, ClientError::Handshake), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn no_session_is_resumed_even_when_the_server_offers_it() {
+    let fake = Fake::start(GENUINE).await;
+    let (address, kinds) = generous(&fake).await;
+    for _ in 0..3 {
+        // Answers nothing, so that tickets had their time to arrive.
+        let mut connection = connect(&at(address), PeerKey::Unknown).await.unwrap();
+        assert!(connection.channel_signature().await.is_err());
+    }
+    assert_eq!(*kinds.lock().unwrap(), [rustls::HandshakeKind::Full; 3]);
+}
+
+#[tokio::test]
+async fn more_than_the_limit_is_not_read() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    fake.set(Fault::Replay(vec![b' '; limits::ATTESTATION_BYTES + 1]));
+    let found = error(verify_and_bind(&fake.endpoint(), &hands).await);
+    assert!(
+        matches!(found, ClientError::TooLarge(Stage::Attestation)),
+        "{found}"
+    );
 }
