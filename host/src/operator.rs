@@ -1,5 +1,7 @@
 //! The operator's role: runs enclaves, trusted with nothing.
 //!
+//! Why apart: an operator has every right on the machine and none on what runs in it.
+//!
 //! - [`cli`]: the commands
 //! - [`launch`]: starts an enclave and fixes its configuration's digest at launch
 //! - [`status`]: looks at an enclave from outside

@@ -1,5 +1,7 @@
 //! The model owner's role: keys, sealed models, and a broker that releases a key only to affirmed evidence.
 //!
+//! Why apart: it holds the keys; no other role comes near them.
+//!
 //! - [`cli`]: the commands
 //! - [`store`]: one SQLite file with wrapped keys, registered manifests and the release log
 //! - [`release_log`]: the chain of signed entries, and its check offline

@@ -1,5 +1,7 @@
 //! When a server of ours is asked to stop.
 //!
+//! Why apart: every server of ours ends the same way, whatever it serves.
+//!
 //! # Invariants
 //! SIGTERM and SIGINT mean the same: finish what is in progress, then end.
 

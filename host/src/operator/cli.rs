@@ -1,5 +1,7 @@
 //! The operator's commands.
 //!
+//! Why apart: arguments and words change with people, the work does not.
+//!
 //! # Invariants
 //! Parses arguments and prints; decides nothing.
 

@@ -2,8 +2,8 @@
 //!
 //! Why apart: arguments and words only; the work is in the modules beside.
 //!
-//! - [`broker`]: runs the broker until a signal
-//! - [`log`]: checks and shows the release log
+//! - `broker`: runs the broker until a signal
+//! - `log`: checks and shows the release log
 //!
 //! # Invariants
 //! Decides nothing. Prints no secret: the KEK and the keys never reach a terminal.

@@ -3,7 +3,7 @@
 //! Why apart: every secret the broker has lives here, and the release log beside what it is about, so that
 //! one transaction covers both.
 //!
-//! - [`schema`]: tables and the version
+//! - `schema`: tables and the version
 //! - [`keys`]: the broker's own keys and the models' keys, always wrapped
 //! - [`log`]: appending to and reading the release log
 //!

@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! TLS 1.3 only. Every connection, handshake, header and body has a limit in time and size. No answer
-//! depends on anything a caller wrote but by the constants of [`Refusal`].
+//! depends on anything a caller wrote but by the constants of `Refusal`.
 
 use std::future::Future;
 use std::sync::Arc;

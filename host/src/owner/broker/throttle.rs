@@ -1,5 +1,7 @@
 //! How many denials are written: anyone can cause one, and the log is never shortened.
 //!
+//! Why apart: it is the one place where something is not written.
+//!
 //! # Invariants
 //! At most [`limits::DENIALS_LOGGED_PER_MINUTE`] in a minute; the others are counted, and the count goes
 //! into the next one written.

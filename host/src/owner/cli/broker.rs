@@ -1,5 +1,7 @@
 //! `owner broker`: runs the broker until SIGTERM or SIGINT.
 //!
+//! Why apart: the only command that stays; tests run the broker without it.
+//!
 //! # Invariants
 //! One line of data when it listens; decisions go to standard error, a denial with every reason.
 

@@ -1,5 +1,7 @@
 //! `owner log`: checks and shows the release log, offline and without the KEK.
 //!
+//! Why apart: it needs neither the KEK nor a running broker.
+//!
 //! # Invariants
 //! Nothing is shown that did not pass the check.
 
