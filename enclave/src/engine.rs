@@ -23,7 +23,7 @@ mod queue;
 mod tests;
 mod turns;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "insecure-simulated"))]
 pub(crate) use bridge::tests::demo_model;
 
 use std::fmt;
