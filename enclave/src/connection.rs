@@ -122,6 +122,7 @@ impl Connection {
 #[cfg(test)]
 impl Connection {
     /// For unit tests: a connection that a client has bound with `nonce`.
+    #[cfg(feature = "insecure-simulated")] // whose tests need it
     pub(crate) fn bound_for_tests(nonce: Nonce) -> Self {
         let connection = Self::new(Box::new(tests::FixedExporter));
         connection.bound.set(Bound { nonce }).expect("it is new");

@@ -43,7 +43,7 @@ fn and(more: &str) -> Result<Config, ConfigError> {
 }
 
 fn error(result: Result<Config, ConfigError>) -> ConfigError {
-    result.err().expect("this configuration is wrong")
+    result.expect_err("this configuration is wrong")
 }
 
 #[test]
