@@ -312,12 +312,18 @@ minimum_tcb = 1
         ) else {
             return reasons;
         };
-        let last = log["entries"]
+        let last = log
             .as_array()
             .and_then(|entries| entries.last())
             .cloned()
             .unwrap_or(Value::Null);
-        reasons.extend(last["reasons"].as_array().into_iter().flatten().map(reason_text));
+        reasons.extend(
+            last["event"]["reasons"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(reason_text),
+        );
         reasons
     }
 
@@ -406,7 +412,7 @@ minimum_tcb = 1
         match output.status.code() {
             Some(0) => Ok(printed),
             Some(3) => {
-                let listed: Vec<String> = printed["reasons"]
+                let listed: Vec<String> = printed["error"]["denied"]
                     .as_array()
                     .into_iter()
                     .flatten()
