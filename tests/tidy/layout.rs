@@ -74,7 +74,9 @@ fn ciphers_are_named_in_one_module() {
     let names = ["aes_gcm", "aws_lc_rs::aead", "aead::AES_256_GCM", "AES_256_GCM"];
     let findings: Vec<String> = rust_files()
         .into_iter()
-        .filter(|file| !file.path.starts_with("models/src/aead") && !file.path.starts_with("tests/tidy/"))
+        .filter(|file| !file.path.starts_with("models/src/aead") && !file.path.starts_with("tests/"))
+        // The attack on AES-GCM without a key commitment is written against the cipher itself.
+        .filter(|file| file.path != "models/src/sealed/tests/collision.rs")
         .filter(|file| {
             // TLS suites are rustls's own business and have other names for the same word.
             code_lines(&file.text).any(|(_, line)| names.iter().any(|name| line.contains(name)) && !line.contains("TLS13_"))
@@ -89,7 +91,8 @@ fn the_enclave_has_one_door_to_output() {
     let doors = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr", "log::", "tracing::"];
     let mut findings = Vec::new();
     for file in rust_files().into_iter().filter(|file| file.path.starts_with("enclave/src/")) {
-        if ["enclave/src/event.rs"].contains(&file.path.as_str()) {
+        // Unit tests are not in the enclave; event.rs is the door itself.
+        if file.path == "enclave/src/event.rs" || file.path.contains("/tests") {
             continue;
         }
         for (number, line) in code_lines(&file.text) {

@@ -1,3 +1,5 @@
+//! Tests of batching: one report for many nonces, each client with its own proof.
+
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_attestation::{
     Binding, Challenge, Endorsements, Evidence, Platform, ReceivedIdentity, Timestamp, verify,

@@ -1,3 +1,5 @@
+//! Tests of the boot order: what each transition refuses, and that none can be skipped.
+
 use anchorhold_encoding::sha256;
 
 use super::*;

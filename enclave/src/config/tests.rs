@@ -1,3 +1,5 @@
+//! Tests of the configuration: every key, and how it can be wrong.
+
 use super::*;
 use crate::clock::BUILD_DATE;
 use crate::limits;

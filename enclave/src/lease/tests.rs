@@ -1,3 +1,5 @@
+//! Tests of the lease: its end by time and by tokens.
+
 use super::*;
 
 fn lease(seconds: u64, tokens: u64) -> (Arc<Clock>, Lifecycle, Lease) {

@@ -1,3 +1,5 @@
+//! Tests of the server's bounds: slow, silent and too many peers.
+
 use axum::Extension;
 use axum::routing::get;
 use rustls::pki_types::ServerName;

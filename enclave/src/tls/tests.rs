@@ -1,3 +1,5 @@
+//! Tests of TLS: version, key exchange, no resumption, the exporter on both sides.
+
 use rustls::pki_types::ServerName;
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
