@@ -76,8 +76,12 @@ pub(super) enum Fault {
     DoneFirst,
     /// The stream has a line that is neither data nor comment.
     OddLine,
-    /// The stream never ends.
-    EndlessStream,
+    /// There are two end marks.
+    DoneTwice,
+    /// Half an event comes after the end mark.
+    HalfAfterDone,
+    /// The stream falls silent and never ends.
+    SilentStream,
 }
 
 /// What makes one enclave another.

@@ -547,3 +547,33 @@ async fn more_than_the_limit_is_not_read() {
         "{found}"
     );
 }
+
+#[tokio::test]
+async fn what_follows_the_end_mark_makes_the_answer_none() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    let enclave = enclave(fake.endpoint(), &hands);
+    for (fault, expected) in [
+        (Fault::DoneTwice, ReceiptFault::Misplaced),
+        (Fault::HalfAfterDone, ReceiptFault::Unfinished),
+    ] {
+        fake.set(fault);
+        let found = error(streamed(&enclave).await);
+        assert!(
+            matches!(found, ClientError::Receipt(fault) if fault == expected),
+            "{found} for {expected}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_of_older_evidence_are_never_used_again() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    let enclave = enclave(fake.endpoint(), &hands);
+    for expected in [2, 4] {
+        let (one, two) = tokio::join!(enclave.ask(question(false)), enclave.ask(question(false)));
+        let (one, two) = tokio::join!(one.unwrap().whole(), two.unwrap().whole());
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(fake.state.connections.load(Ordering::SeqCst), expected);
+        hands.advance(480);
+    }
+}

@@ -260,6 +260,8 @@ impl State {
             Fault::CutStream => pieces.push(receipt),
             Fault::DataAfterReceipt => pieces.extend([receipt, format!("data: {}\n\n", event("!")), done]),
             Fault::DoneFirst => pieces.extend([done, receipt]),
+            Fault::DoneTwice => pieces.extend([receipt, done.clone(), done]),
+            Fault::HalfAfterDone => pieces.extend([receipt, done, "data: {}\n".to_owned()]),
             Fault::OddLine => pieces.extend(["event: x\n\n".to_owned(), receipt, done]),
             _ => pieces.extend([receipt, done]),
         }
@@ -272,10 +274,8 @@ impl State {
                 for half in [one, two] {
                     let _ = sender.send(half.to_vec().into()).await;
                 }
-                if matches!(fault, Fault::EndlessStream) {
-                    while sender.send(": filler\n\n".into()).await.is_ok() {
-                        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-                    }
+                if matches!(fault, Fault::SilentStream) {
+                    sender.closed().await;
                     state.left.fetch_add(1, Ordering::SeqCst);
                     return;
                 }
