@@ -100,6 +100,21 @@ mod tests {
         assert_eq!(read(Body::empty(), 8).await.unwrap().len(), 0);
     }
 
+    #[tokio::test]
+    async fn a_body_that_does_not_say_its_length_is_cut_off_at_the_limit() {
+        let (writer, response) = crate::api::sse::stream();
+        writer.event(b"12").await.unwrap();
+        writer.event(b"34").await.unwrap();
+        writer.end().await.unwrap();
+        // Two events of "data: ", two digits and two line ends.
+        assert_eq!(read(response.into_body(), 20).await.unwrap().len(), 20);
+        let (writer, response) = crate::api::sse::stream();
+        writer.event(b"12").await.unwrap();
+        writer.event(b"345").await.unwrap();
+        let outcome = read(response.into_body(), 20).await;
+        assert_eq!(outcome.err(), Some(ApiError::BodyTooLarge { limit: 20 }));
+    }
+
     #[test]
     fn json_is_declared() {
         let declared = |value: &'static str| {

@@ -36,7 +36,7 @@ impl Seen {
 
 /// The model. Its answer to a prompt is the prompt (of a chat, the last message), a word a token.
 ///
-/// Prompts with a meaning: `panic` panics at the second token, `fail` fails there, `endless` never ends,
+/// Prompts with a meaning: `panic` panics at the second token, `fail` fails there, `endless` never ends, `slices` is a prompt without an end,
 /// `long` does not fit, `refuse` is refused by the template.
 pub(crate) struct Fake {
     abilities: Abilities,
@@ -131,7 +131,7 @@ impl Stepper for Echo<'_> {
     fn step(&mut self) -> Result<Step, Refusal> {
         self.fake.seen.steps.fetch_add(1, Ordering::SeqCst);
         if !self.prefilled {
-            self.prefilled = true;
+            self.prefilled = self.kind != "slices";
             return Ok(Step::Prefilling { done: 1, total: 1 });
         }
         if let Some(permits) = &self.fake.permits {

@@ -118,6 +118,20 @@ async fn leaving_frees_the_model_within_one_token() {
 }
 
 #[tokio::test]
+async fn leaving_ends_the_work_on_a_long_prompt() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let mut answering = world.ask("slices").unwrap();
+    assert!(matches!(answering.next().await, Reply::Started));
+    drop(answering);
+    assert!(whole(world.ask("a").unwrap()).await.1.is_ok());
+    let steps = seen.steps();
+    assert!(whole(world.ask("a").unwrap()).await.1.is_ok());
+    // A prefill, a token and the end, and nothing beside them.
+    assert_eq!(seen.steps(), steps + 3);
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_and_those_who_left_make_room() {
     let (fake, _, permit) = Fake::paced();
     let world = World::new(fake, 2, 0);

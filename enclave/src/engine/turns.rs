@@ -115,7 +115,13 @@ impl Text<'_> {
         }
         match self.step(lease, metrics) {
             Ok(Step::Prefilling { .. }) => true,
-            Ok(Step::Delta(delta)) => self.tell(delta),
+            Ok(Step::Delta(delta)) => {
+                let there = self.tell(delta);
+                if !there {
+                    metrics.cancelled();
+                }
+                there
+            }
             Ok(Step::Finished(finish)) => {
                 let _ = self.send(Reply::Finished(finish));
                 false
