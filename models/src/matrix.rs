@@ -6,10 +6,15 @@
 //! The numbers are wiped when the matrix is dropped, and so are the operands of each product.
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
+use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::decoder::dot;
 use crate::model::error::LoadError;
 use crate::weights::Weights;
+
+/// Weights that one thread multiplies at a time: some 20 microseconds, well above what handing work over costs.
+const PART: usize = 1 << 17;
 
 /// The tensor library refused an operation on shapes that were checked before: a defect, no one's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +70,11 @@ impl Matrix {
 
     /// Multiplies each of the rows of `inputs` numbers by the transposed matrix and adds the bias.
     pub(crate) fn apply(&self, rows: &[f32]) -> Result<Rows, ComputeError> {
-        let count = rows.len() / self.inputs;
-        let operand = Wiped(Tensor::from_slice(rows, (count, self.inputs), &Device::Cpu)?);
-        let product = Wiped(operand.0.matmul(&self.weight.t()?)?);
-        let mut result = Zeroizing::new(Vec::with_capacity(count * self.outputs));
-        with_values(&product.0, |values| result.extend_from_slice(values))?;
+        let mut result = if rows.len() == self.inputs {
+            self.apply_to_one(rows)?
+        } else {
+            self.apply_to_many(rows)?
+        };
         if let Some(bias) = &self.bias {
             for row in result.chunks_exact_mut(self.outputs) {
                 row.iter_mut()
@@ -77,6 +82,38 @@ impl Matrix {
                     .for_each(|(value, bias)| *value += bias);
             }
         }
+        Ok(result)
+    }
+
+    fn apply_to_many(&self, rows: &[f32]) -> Result<Rows, ComputeError> {
+        let count = rows.len() / self.inputs;
+        let operand = Wiped(Tensor::from_slice(rows, (count, self.inputs), &Device::Cpu)?);
+        let product = Wiped(operand.0.matmul(&self.weight.t()?)?);
+        with_values(&product.0, |values| Zeroizing::new(values.to_vec()))
+    }
+
+    /// One row, as for each token of an answer. The library's product would ask the system for the number of
+    /// processors each time, which takes longer than a small product.
+    fn apply_to_one(&self, row: &[f32]) -> Result<Rows, ComputeError> {
+        let mut result = Zeroizing::new(vec![0.0; self.outputs]);
+        with_values(&self.weight, |weight| {
+            let part = |(results, weights): (&mut [f32], &[f32])| {
+                let rows = weights.chunks_exact(self.inputs);
+                results
+                    .iter_mut()
+                    .zip(rows)
+                    .for_each(|(result, weights)| *result = dot(weights, row));
+            };
+            let most = (PART / self.inputs).max(1);
+            if weight.len() < 2 * PART {
+                part((&mut result, weight));
+            } else {
+                result
+                    .par_chunks_mut(most)
+                    .zip(weight.par_chunks(most * self.inputs))
+                    .for_each(part);
+            }
+        })?;
         Ok(result)
     }
 
