@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code: a panic is a failure, stderr is read by people")]
 
+pub mod false_broker;
+pub mod guest;
 pub mod process;
 pub mod relay;
 pub mod testdata;

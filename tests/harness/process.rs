@@ -66,6 +66,27 @@ impl Finished {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
+    /// Standard output as one JSON document a line, as the enclave writes its events.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        self.stdout.lines().map(event).collect()
+    }
+
+    /// Whether an event of this name was told.
+    #[must_use]
+    pub fn told(&self, event: &str) -> bool {
+        self.events().iter().any(|told| told["event"] == event)
+    }
+
+    /// The code of the last event: why an enclave ended.
+    #[must_use]
+    pub fn last_code(&self) -> String {
+        let events = self.events();
+        let last = events.last().unwrap_or_else(|| panic!("no event: {self:?}"));
+        last["code"].as_str().unwrap_or_else(|| panic!("it did not end with a code: {self:#?}")).to_owned()
+    }
+
     /// Demands an exit status.
     #[must_use]
     pub fn expect(self, code: i32) -> Self {
@@ -82,6 +103,8 @@ pub struct Process {
     stderr: mpsc::Receiver<String>,
     /// Everything read from its standard output so far.
     pub seen: Vec<String>,
+    /// Everything read from its standard error so far.
+    pub talk: Vec<String>,
 }
 
 impl Process {
@@ -101,7 +124,7 @@ impl Process {
         }
         let lines = read_lines(child.stdout.take().unwrap());
         let stderr = read_lines(child.stderr.take().unwrap());
-        Self { child, lines, stderr, seen: Vec::new() }
+        Self { child, lines, stderr, seen: Vec::new(), talk: Vec::new() }
     }
 
     /// The next line that is a JSON object, or `None` at the end of the output.
@@ -133,17 +156,47 @@ impl Process {
         }
     }
 
+    /// Reads standard error until a line contains `text`; gives that line.
+    pub fn says(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.stderr.recv_timeout(left) else {
+                panic!("it never said {text:?}; so far: {:#?}", self.talk)
+            };
+            self.talk.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
     /// Waits for the end; gives the exit status and all that was said on both outputs.
     pub fn finish(mut self) -> Finished {
         while self.next().is_some() {}
         let code = self.child.wait().expect("the program can be waited for").code().unwrap_or(-1);
-        Finished { code, stdout: self.seen.join("\n"), stderr: self.stderr.iter().collect::<Vec<_>>().join("\n") }
+        self.talk.extend(self.stderr.iter());
+        Finished { code, stdout: self.seen.join("\n"), stderr: self.talk.join("\n") }
+    }
+
+    /// Waits for the end of an enclave that must not come to serve.
+    pub fn ends(mut self) -> Finished {
+        while let Some(event) = self.next() {
+            assert_ne!(event["event"], "listening", "it serves: {:#?}", self.seen);
+        }
+        self.finish()
     }
 
     /// Asks it to end (SIGTERM).
     pub fn ask_to_end(&self) {
         let pid = self.child.id().to_string();
         Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().expect("a shell");
+    }
+
+    /// Ends it at once (SIGKILL), as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        let _ = self.child.wait();
     }
 
     /// Its process id.

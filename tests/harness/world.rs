@@ -4,6 +4,8 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_encoding::{Digest, sha256, sha384};
@@ -17,6 +19,11 @@ pub const KEY_ID: &str = "demo";
 pub const RESOURCE: &str = "default/model/demo";
 /// The name the API serves the model under.
 pub const MODEL_NAME: &str = "demo";
+
+/// Where [`free_address`] looks.
+const FIRST_PORT: u16 = 12_000;
+/// How many ports it looks at.
+const PORTS: u16 = 20_191;
 
 /// A folder with a store, a sealed model and everything that goes with them.
 #[derive(Debug)]
@@ -42,30 +49,45 @@ impl World {
     /// Makes a key of class `insecure`, seals `model`, and writes the texts of the working case.
     #[must_use]
     pub fn new(programs: Programs, model: &Path) -> Self {
+        Self::of_class(programs, model, "insecure")
+    }
+
+    /// The same with a store of `class`.
+    #[must_use]
+    pub fn of_class(programs: Programs, model: &Path, class: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = text(&folder.path().join("store"));
-        let keygen = ["owner", "keygen", "--store", &store, "--key-id", KEY_ID, "--class", "insecure", "--json"];
+        let keygen = ["owner", "keygen", "--store", &store, "--key-id", KEY_ID, "--class", class, "--json"];
         let owner = run(programs.host, &keygen).expect(0).json();
-        let out = text(&folder.path().join("model.sealed"));
-        let seal = [
-            "owner", "seal", "--store", &store, "--key-id", KEY_ID, "--model", &text(model), "--out", &out, "--name",
-            MODEL_NAME, "--json",
-        ];
-        let sealed = run(programs.host, &seal).expect(0).json();
         let mut world = Self {
             programs,
             folder,
             owner,
-            sealed,
+            sealed: Value::Null,
             broker_address: free_address(),
             config: String::new(),
             policy: String::new(),
             broker: String::new(),
         };
+        world.sealed = world.seal(model, "model.sealed", &[]);
         world.config = world.working_config();
         world.policy = world.working_policy();
         world.broker = world.working_broker();
         world
+    }
+
+    /// Seals another folder under this world's key; gives what `owner seal` printed.
+    #[must_use]
+    pub fn seal(&self, model: &Path, out: &str, more: &[&str]) -> Value {
+        let (store, model, out) = (text(&self.path("store")), text(model), text(&self.path(out)));
+        let seal = ["owner", "seal", "--store", &store, "--key-id", KEY_ID, "--model", &model, "--out", &out, "--name"];
+        run(self.programs.host, &[seal.as_slice(), &[MODEL_NAME, "--json"], more].concat()).expect(0).json()
+    }
+
+    /// A folder that seals but holds no tokenizer: for tests in which no model may be loaded.
+    #[must_use]
+    pub fn tiny_model() -> PathBuf {
+        crate::tree::root().join("tests/tiny-models/llama")
     }
 
     /// The demo model's folder: a real chat model that every clone has.
@@ -126,10 +148,11 @@ metrics = "127.0.0.1:0"
         sha256(&[self.config.as_bytes()])
     }
 
-    /// Measurement of the enclave binary.
+    /// Measurement of the enclave binary, taken once for all tests of a program.
     #[must_use]
     pub fn measurement(&self) -> Digest<48> {
-        sha384(&[&std::fs::read(self.programs.enclave).expect("the enclave's binary")])
+        static TAKEN: OnceLock<Digest<48>> = OnceLock::new();
+        *TAKEN.get_or_init(|| sha384(&[&std::fs::read(self.programs.enclave).expect("the enclave's binary")]))
     }
 
     /// The policy of the working case for the configuration as it stands now.
@@ -186,6 +209,24 @@ minimum_tcb = 1
         broker
     }
 
+    /// The release log, checked and shown: one JSON object an entry.
+    #[must_use]
+    pub fn log(&self) -> Vec<Value> {
+        let store = text(&self.path("store"));
+        let shown = run(self.programs.host, &["owner", "log", "show", "--store", &store, "--json"]).expect(0).json();
+        shown.as_array().expect("a list of entries").clone()
+    }
+
+    /// The names of the rules by which the newest entry of the release log is a denial.
+    #[must_use]
+    pub fn denied_rules(&self) -> Vec<String> {
+        let log = self.log();
+        let event = &log.last().expect("an entry")["event"];
+        assert_eq!(event["decision"], "denied", "{event:#}");
+        let reasons = event["reasons"].as_array().expect("reasons");
+        reasons.iter().map(|reason| reason["rule"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// What the simulated platform hands an enclave: the launch record it would measure, and `config`.
     #[must_use]
     pub fn launch_input(&self, config: &str) -> Vec<u8> {
@@ -196,7 +237,13 @@ minimum_tcb = 1
     /// Starts an enclave with `config` on the simulated platform, without waiting.
     #[must_use]
     pub fn start_enclave(&self, config: &str) -> Process {
-        Process::start(Path::new(self.programs.enclave), &[], Some(self.launch_input(config)))
+        self.start_enclave_with(self.launch_input(config))
+    }
+
+    /// Starts an enclave with any bytes in place of the launch record and the configuration.
+    #[must_use]
+    pub fn start_enclave_with(&self, input: Vec<u8>) -> Process {
+        Process::start(Path::new(self.programs.enclave), &[], Some(input))
     }
 
     /// Starts the enclave of this world and waits until it serves.
@@ -236,11 +283,21 @@ pub struct Serving {
     pub process: Process,
 }
 
-/// An address nobody listens on at the moment.
+/// An address nobody listens on at the moment, below the ports that Linux gives out by itself (32768 and up,
+/// `ip_local_port_range`): no connection and no other test gets it between now and its use.
 #[must_use]
 pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time start at different places.
+    let start = u16::try_from(std::process::id() % 331).unwrap() * 61;
+    for _ in 0..PORTS {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let address = format!("127.0.0.1:{}", FIRST_PORT + offset);
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no free port");
 }
 
 /// A path as an argument.
