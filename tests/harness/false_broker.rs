@@ -57,13 +57,18 @@ impl Answer {
     #[must_use]
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
-        Self { status, headers: HeaderMap::new(), body: body.into() }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
     }
 
     /// The same with one header set.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(name, value.parse().expect("a header's value"));
+        self.headers
+            .insert(name, value.parse().expect("a header's value"));
         self
     }
 
@@ -105,7 +110,10 @@ impl Lies {
     /// Alters what the enclave is told.
     #[must_use]
     pub fn telling(tell: impl Fn(Step, Answer) -> Told + Send + Sync + 'static) -> Self {
-        Self { ask: Box::new(str::to_owned), tell: Box::new(tell) }
+        Self {
+            ask: Box::new(str::to_owned),
+            tell: Box::new(tell),
+        }
     }
 
     /// Alters only the answer that carries the key.
@@ -120,7 +128,10 @@ impl Lies {
     /// Asks the genuine broker for another path than the enclave did.
     #[must_use]
     pub fn asking(ask: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        Self { ask: Box::new(ask), ..Self::none() }
+        Self {
+            ask: Box::new(ask),
+            ..Self::none()
+        }
     }
 }
 
@@ -152,10 +163,17 @@ pub fn own_tls_key() -> KeyPair {
 pub fn stolen_tls_key(folder: &Path, class: Class) -> KeyPair {
     let kek = Kek::parse(&std::fs::read(folder.join("kek")).expect("the KEK")).expect("a KEK");
     let database = rusqlite::Connection::open(folder.join("broker.sqlite")).expect("the store");
-    let wrapped: Vec<u8> = database.query_row("SELECT tls_key FROM store", [], |row| row.get(0)).expect("a row");
-    let key = kek.unwrap_secret(&wrapped, "broker tls", class).expect("the KEK opens it");
-    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(key.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)
-        .expect("a P-256 key")
+    let wrapped: Vec<u8> = database
+        .query_row("SELECT tls_key FROM store", [], |row| row.get(0))
+        .expect("a row");
+    let key = kek
+        .unwrap_secret(&wrapped, "broker tls", class)
+        .expect("the KEK opens it");
+    KeyPair::from_pkcs8_der_and_sign_algo(
+        &PrivatePkcs8KeyDer::from(key.as_slice()),
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+    )
+    .expect("a P-256 key")
 }
 
 impl FalseBroker {
@@ -168,37 +186,61 @@ impl FalseBroker {
     /// Starts on a port that one before it has left.
     #[must_use]
     pub fn start_at(place: SocketAddr, key: &KeyPair, upstream: &str, lies: Lies) -> Self {
-        let certificate = rcgen::CertificateParams::default().self_signed(key).expect("a certificate");
+        let certificate = rcgen::CertificateParams::default()
+            .self_signed(key)
+            .expect("a certificate");
         let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = server_config(certificate.der().clone(), private).expect("a server configuration");
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime");
         let upstream = upstream.parse().expect("an address");
-        let shared = Arc::new(Shared { upstream, lies, heard: Mutex::default() });
+        let shared = Arc::new(Shared {
+            upstream,
+            lies,
+            heard: Mutex::default(),
+        });
         let listener = runtime.block_on(TcpListener::bind(place)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         runtime.spawn(accept(listener, acceptor, Arc::clone(&shared)));
         let tls_spki_sha256 = sha256(&[&key.subject_public_key_info()]);
-        Self { address, tls_spki_sha256, shared, _runtime: runtime }
+        Self {
+            address,
+            tls_spki_sha256,
+            shared,
+            _runtime: runtime,
+        }
     }
 
     /// Every answer of the genuine broker so far: what an attacker keeps for later.
     #[must_use]
     pub fn heard(&self) -> Vec<(Step, Answer)> {
-        self.shared.heard.lock().expect("no test panics while it records").clone()
+        self.shared
+            .heard
+            .lock()
+            .expect("no test panics while it records")
+            .clone()
     }
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             // An enclave that does not like the key hangs up here: that is what the tests want to see.
-            let Ok(tls) = acceptor.accept(stream).await else { return };
+            let Ok(tls) = acceptor.accept(stream).await else {
+                return;
+            };
             let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(tls), service)
+                .await;
         });
     }
 }
@@ -211,7 +253,11 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         _ => Step::Resource,
     };
     let genuine = pass_on(&shared, request).await;
-    shared.heard.lock().expect("no test panics while it records").push((step, genuine.clone()));
+    shared
+        .heard
+        .lock()
+        .expect("no test panics while it records")
+        .push((step, genuine.clone()));
     let (shared, told) = tokio::task::spawn_blocking(move || {
         let told = (shared.lies.tell)(step, genuine);
         (shared, told)
@@ -225,8 +271,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         Told::Stalls(answer) => (answer, End::Never),
         Told::Nothing => return std::future::pending().await,
     };
-    let length = if end == End::Clean { answer.body.len() } else { answer.body.len() / 2 };
-    let mut response = Response::new(Paced { rest: Some(answer.body.slice(..length)), end });
+    let length = if end == End::Clean {
+        answer.body.len()
+    } else {
+        answer.body.len() / 2
+    };
+    let mut response = Response::new(Paced {
+        rest: Some(answer.body.slice(..length)),
+        end,
+    });
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     Ok(response)
@@ -240,21 +293,42 @@ async fn pass_on(shared: &Shared, request: Request<Incoming>) -> Answer {
     for (name, value) in &parts.headers {
         onward = onward.header(name, value);
     }
-    let onward = onward.body(Full::new(if parts.method == Method::GET { Bytes::new() } else { body }));
-    let Ok(stream) = TcpStream::connect(shared.upstream).await else { return Answer::new(502, "") };
+    let onward = onward.body(Full::new(if parts.method == Method::GET {
+        Bytes::new()
+    } else {
+        body
+    }));
+    let Ok(stream) = TcpStream::connect(shared.upstream).await else {
+        return Answer::new(502, "");
+    };
     let name = ServerName::try_from("localhost").expect("a name");
     let connector = TlsConnector::from(Arc::new(client_config(PeerKey::Unknown)));
-    let tls = connector.connect(name, stream).await.expect("the genuine broker's handshake");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.expect("an HTTP connection");
+    let tls = connector
+        .connect(name, stream)
+        .await
+        .expect("the genuine broker's handshake");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+        .await
+        .expect("an HTTP connection");
     tokio::spawn(connection);
-    let genuine = sender.send_request(onward.expect("a request")).await.expect("the genuine broker answers");
+    let genuine = sender
+        .send_request(onward.expect("a request"))
+        .await
+        .expect("the genuine broker answers");
     let (mut parts, body) = genuine.into_parts();
-    let body = body.collect().await.expect("the genuine broker's whole body").to_bytes();
+    let body = body
+        .collect()
+        .await
+        .expect("the genuine broker's whole body")
+        .to_bytes();
     for name in ["content-length", "date", "connection", "transfer-encoding"] {
         parts.headers.remove(name);
     }
-    Answer { status: parts.status, headers: parts.headers, body }
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

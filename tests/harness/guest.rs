@@ -12,8 +12,8 @@ use anchorhold_attestation::identity::IdentityVersion;
 use anchorhold_attestation::release::RELEASE_HEADER;
 use anchorhold_attestation::simulated::{LaunchRecord, SimulatedPlatform};
 use anchorhold_attestation::{
-    ConfigBoundBy, Evidence, HashAlgorithm, IdentityDocument, ModelName, Platform, ReceivedIdentity, ReportData,
-    Timestamp, Weakening, rcar,
+    ConfigBoundBy, Evidence, HashAlgorithm, IdentityDocument, ModelName, Platform, ReceivedIdentity,
+    ReportData, Timestamp, Weakening, rcar,
 };
 use anchorhold_encoding::Digest;
 use anchorhold_models::wrap::TeeKeyPair;
@@ -53,7 +53,10 @@ impl Said {
     pub fn refused(&self) -> String {
         assert_ne!(self.status, 200, "{self:?}");
         assert_eq!(self.release, None, "{self:?}");
-        self.json()["detail"].as_str().unwrap_or_else(|| panic!("no detail: {self:?}")).to_owned()
+        self.json()["detail"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no detail: {self:?}"))
+            .to_owned()
     }
 }
 
@@ -84,7 +87,10 @@ impl Guest {
     #[must_use]
     pub fn of(world: &World) -> Self {
         let config_sha256 = world.config_sha256();
-        let launched = LaunchRecord { measurement: world.measurement(), host_data: config_sha256 };
+        let launched = LaunchRecord {
+            measurement: world.measurement(),
+            host_data: config_sha256,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Self {
             runtime: runtime.expect("a runtime"),
@@ -115,18 +121,26 @@ impl Guest {
     /// One request on a connection of its own.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, cookie: Option<&str>, body: &[u8]) -> Said {
-        let mut request = Request::builder().method(method).uri(path).header("host", &self.broker);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.broker);
         if let Some(cookie) = cookie {
             request = request.header("cookie", cookie);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
+        let request = request
+            .body(Full::new(Bytes::copy_from_slice(body)))
+            .expect("a request");
         self.runtime.block_on(async {
-            let stream = TcpStream::connect(&self.broker).await.expect("the broker listens");
+            let stream = TcpStream::connect(&self.broker)
+                .await
+                .expect("the broker listens");
             let connector = TlsConnector::from(Arc::new(client_config(PeerKey::Unknown)));
             let name = ServerName::try_from("localhost").expect("a name");
             let tls = connector.connect(name, stream).await.expect("a handshake");
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.expect("an HTTP connection");
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+                .await
+                .expect("an HTTP connection");
             tokio::spawn(connection);
             let answer = sender.send_request(request).await.expect("the broker answers");
             let (parts, body) = answer.into_parts();
@@ -149,7 +163,10 @@ impl Guest {
         let said = self.send("POST", "/kbs/v0/auth", None, request.as_bytes());
         assert_eq!(said.status, 200, "{said:?}");
         let nonce = said.json()["nonce"].as_str().expect("a nonce").to_owned();
-        Session { cookie: said.cookie.expect("a cookie"), nonce }
+        Session {
+            cookie: said.cookie.expect("a cookie"),
+            nonce,
+        }
     }
 
     /// The additional evidence: its identity.
@@ -193,7 +210,12 @@ impl Guest {
     /// `POST /attest` with any message.
     #[must_use]
     pub fn post_evidence(&self, cookie: &str, message: &Value) -> Said {
-        self.send("POST", "/kbs/v0/attest", Some(cookie), message.to_string().as_bytes())
+        self.send(
+            "POST",
+            "/kbs/v0/attest",
+            Some(cookie),
+            message.to_string().as_bytes(),
+        )
     }
 
     /// `GET /resource/...`.

@@ -3,7 +3,11 @@
 //! # Invariants
 //! A test that lacks its data says so through [`testdata::skip`]; none passes silently.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code: a panic is a failure, stderr is read by people")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "test code: a panic is a failure, stderr is read by people"
+)]
 
 pub mod false_broker;
 pub mod guest;

@@ -36,7 +36,11 @@ macro_rules! programs {
 
 /// Runs a program to its end.
 pub fn run(program: &str, arguments: &[&str]) -> Finished {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the program starts");
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
     Finished::of(&output)
 }
 
@@ -84,7 +88,10 @@ impl Finished {
     pub fn last_code(&self) -> String {
         let events = self.events();
         let last = events.last().unwrap_or_else(|| panic!("no event: {self:?}"));
-        last["code"].as_str().unwrap_or_else(|| panic!("it did not end with a code: {self:#?}")).to_owned()
+        last["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("it did not end with a code: {self:#?}"))
+            .to_owned()
     }
 
     /// Demands an exit status.
@@ -112,7 +119,11 @@ impl Process {
     pub fn start(program: &Path, arguments: &[&str], input: Option<Vec<u8>>) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -124,14 +135,22 @@ impl Process {
         }
         let lines = read_lines(child.stdout.take().unwrap());
         let stderr = read_lines(child.stderr.take().unwrap());
-        Self { child, lines, stderr, seen: Vec::new(), talk: Vec::new() }
+        Self {
+            child,
+            lines,
+            stderr,
+            seen: Vec::new(),
+            talk: Vec::new(),
+        }
     }
 
     /// The next line that is a JSON object, or `None` at the end of the output.
     pub fn next(&mut self) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let left = deadline.checked_duration_since(Instant::now()).expect("the program speaks in time");
+            let left = deadline
+                .checked_duration_since(Instant::now())
+                .expect("the program speaks in time");
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
                     let value = serde_json::from_str(&line).ok();
@@ -174,9 +193,18 @@ impl Process {
     /// Waits for the end; gives the exit status and all that was said on both outputs.
     pub fn finish(mut self) -> Finished {
         while self.next().is_some() {}
-        let code = self.child.wait().expect("the program can be waited for").code().unwrap_or(-1);
+        let code = self
+            .child
+            .wait()
+            .expect("the program can be waited for")
+            .code()
+            .unwrap_or(-1);
         self.talk.extend(self.stderr.iter());
-        Finished { code, stdout: self.seen.join("\n"), stderr: self.talk.join("\n") }
+        Finished {
+            code,
+            stdout: self.seen.join("\n"),
+            stderr: self.talk.join("\n"),
+        }
     }
 
     /// Waits for the end of an enclave that must not come to serve.
@@ -190,7 +218,10 @@ impl Process {
     /// Asks it to end (SIGTERM).
     pub fn ask_to_end(&self) {
         let pid = self.child.id().to_string();
-        Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().expect("a shell");
+        Command::new("sh")
+            .args(["-c", &format!("kill -TERM {pid}")])
+            .status()
+            .expect("a shell");
     }
 
     /// Ends it at once (SIGKILL), as a power cut would.

@@ -77,7 +77,8 @@ pub async fn start(upstream: SocketAddr, trick: Trick) -> Relay {
         .expect("a name")
         .self_signed(&key)
         .expect("a certificate");
-    let own_spki_sha256 = anchorhold_encoding::sha256(&[&rcgen::PublicKeyData::subject_public_key_info(&key)]).to_string();
+    let own_spki_sha256 =
+        anchorhold_encoding::sha256(&[&rcgen::PublicKeyData::subject_public_key_info(&key)]).to_string();
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
@@ -92,25 +93,48 @@ pub async fn start(upstream: SocketAddr, trick: Trick) -> Relay {
         Trick::ReplayEvidence => {
             let path = format!("{ATTESTATION}?nonce={}", "5a".repeat(32));
             let mut sender = connect(upstream).await;
-            let request = Request::get(path).header("host", "localhost").body(Full::default()).expect("a request");
+            let request = Request::get(path)
+                .header("host", "localhost")
+                .body(Full::default())
+                .expect("a request");
             let answer = sender.send_request(request).await.expect("the enclave answers");
-            Some(answer.into_body().collect().await.expect("a body").to_bytes().to_vec())
+            Some(
+                answer
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("a body")
+                    .to_bytes()
+                    .to_vec(),
+            )
         }
         _ => None,
     };
-    let shared = Arc::new(Shared { upstream, trick, own_spki_sha256, recorded });
+    let shared = Arc::new(Shared {
+        upstream,
+        trick,
+        own_spki_sha256,
+        recorded,
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
             tokio::spawn(async move {
-                let Ok(tls) = acceptor.accept(stream).await else { return };
+                let Ok(tls) = acceptor.accept(stream).await else {
+                    return;
+                };
                 let upstream = Arc::new(tokio::sync::Mutex::new(connect(shared.upstream).await));
-                let service = service_fn(move |request| pass_on(Arc::clone(&shared), Arc::clone(&upstream), request));
+                let service =
+                    service_fn(move |request| pass_on(Arc::clone(&shared), Arc::clone(&upstream), request));
                 // A client that hangs up is what the tests want to see.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(tls), service)
+                    .await;
             });
         }
     });
@@ -129,9 +153,13 @@ async fn connect(upstream: SocketAddr) -> Sender {
         .with_no_client_auth();
     let stream = TcpStream::connect(upstream).await.expect("the enclave listens");
     let name = ServerName::try_from("localhost").expect("a name");
-    let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
-    let (sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.expect("an HTTP connection");
+    let tls = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .expect("a handshake");
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+        .await
+        .expect("an HTTP connection");
     tokio::spawn(connection);
     sender
 }
@@ -143,11 +171,17 @@ async fn pass_on(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_attestation = request.uri().path() == ATTESTATION;
     let (parts, body) = request.into_parts();
-    let Ok(body) = body.collect().await else { return Ok(bad_gateway()) };
+    let Ok(body) = body.collect().await else {
+        return Ok(bad_gateway());
+    };
     let request = Request::from_parts(parts, Full::new(body.to_bytes()));
-    let Ok(answer) = upstream.lock().await.send_request(request).await else { return Ok(bad_gateway()) };
+    let Ok(answer) = upstream.lock().await.send_request(request).await else {
+        return Ok(bad_gateway());
+    };
     let (mut parts, body) = answer.into_parts();
-    let Ok(body) = body.collect().await else { return Ok(bad_gateway()) };
+    let Ok(body) = body.collect().await else {
+        return Ok(bad_gateway());
+    };
     let mut bytes = body.to_bytes().to_vec();
     if is_attestation {
         bytes = tamper(&shared, bytes);
@@ -169,7 +203,10 @@ fn tamper(shared: &Shared, genuine: Vec<u8>) -> Vec<u8> {
         Trick::Terminate => return genuine,
         Trick::ReplayEvidence => return shared.recorded.clone().expect("recorded at the start"),
         Trick::FlipEvidence => {
-            let report = document["evidence"]["report"].as_str().expect("a report").to_owned();
+            let report = document["evidence"]["report"]
+                .as_str()
+                .expect("a report")
+                .to_owned();
             // The middle of the report: a measurement's or the nonce's byte, base64-coded.
             let at = report.len() / 2;
             let other = if report.as_bytes()[at] == b'A' { "B" } else { "A" };
@@ -182,7 +219,9 @@ fn tamper(shared: &Shared, genuine: Vec<u8>) -> Vec<u8> {
             let bytes = engine.decode(text).expect("base64");
             let mut identity: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
             identity["tls_spki_sha256"] = shared.own_spki_sha256.clone().into();
-            document["identity"] = engine.encode(anchorhold_encoding::canonical::to_vec(&identity)).into();
+            document["identity"] = engine
+                .encode(anchorhold_encoding::canonical::to_vec(&identity))
+                .into();
         }
     }
     serde_json::to_vec(&document).expect("JSON")
@@ -223,6 +262,8 @@ impl ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

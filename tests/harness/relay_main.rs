@@ -2,7 +2,11 @@
 //!
 //! Prints the address it listens on, then runs until it is killed.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people; it handles no secret")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people; it handles no secret"
+)]
 
 use anchorhold_tests::relay;
 
@@ -13,7 +17,9 @@ fn main() -> std::process::ExitCode {
         _ => None,
     };
     let Some((upstream, trick)) = parsed else {
-        eprintln!("usage: anchorhold-relay ADDRESS:PORT terminate|flip-evidence|replay-evidence|swap-identity");
+        eprintln!(
+            "usage: anchorhold-relay ADDRESS:PORT terminate|flip-evidence|replay-evidence|swap-identity"
+        );
         return std::process::ExitCode::from(2);
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -17,9 +17,16 @@ pub fn folder() -> Option<PathBuf> {
 /// A file or folder of the test data, or `None` after saying loudly that `test` was skipped.
 #[must_use]
 pub fn find(test: &str, path: &str) -> Option<PathBuf> {
-    let found = folder().map(|folder| folder.join(path)).filter(|path| path.exists());
+    let found = folder()
+        .map(|folder| folder.join(path))
+        .filter(|path| path.exists());
     if found.is_none() {
-        skip(test, &format!("no {path} in ../shared or ANCHORHOLD_TESTDATA (tests/testdata.lock says where to get it)"));
+        skip(
+            test,
+            &format!(
+                "no {path} in ../shared or ANCHORHOLD_TESTDATA (tests/testdata.lock says where to get it)"
+            ),
+        );
     }
     found
 }

@@ -38,7 +38,10 @@ pub fn files() -> Vec<File> {
         .into_iter()
         .filter_map(|path| {
             let text = std::fs::read_to_string(root().join(path)).ok()?;
-            Some(File { path: path.to_owned(), text })
+            Some(File {
+                path: path.to_owned(),
+                text,
+            })
         })
         .collect()
 }
@@ -46,7 +49,10 @@ pub fn files() -> Vec<File> {
 /// The Rust sources among [`files`].
 #[must_use]
 pub fn rust_files() -> Vec<File> {
-    files().into_iter().filter(|file| file.path.ends_with(".rs")).collect()
+    files()
+        .into_iter()
+        .filter(|file| file.path.ends_with(".rs"))
+        .collect()
 }
 
 /// Panics with every finding, one a line, if there are any.

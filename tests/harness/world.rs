@@ -57,7 +57,9 @@ impl World {
     pub fn of_class(programs: Programs, model: &Path, class: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = text(&folder.path().join("store"));
-        let keygen = ["owner", "keygen", "--store", &store, "--key-id", KEY_ID, "--class", class, "--json"];
+        let keygen = [
+            "owner", "keygen", "--store", &store, "--key-id", KEY_ID, "--class", class, "--json",
+        ];
         let owner = run(programs.host, &keygen).expect(0).json();
         let mut world = Self {
             programs,
@@ -80,8 +82,16 @@ impl World {
     #[must_use]
     pub fn seal(&self, model: &Path, out: &str, more: &[&str]) -> Value {
         let (store, model, out) = (text(&self.path("store")), text(model), text(&self.path(out)));
-        let seal = ["owner", "seal", "--store", &store, "--key-id", KEY_ID, "--model", &model, "--out", &out, "--name"];
-        run(self.programs.host, &[seal.as_slice(), &[MODEL_NAME, "--json"], more].concat()).expect(0).json()
+        let seal = [
+            "owner", "seal", "--store", &store, "--key-id", KEY_ID, "--model", &model, "--out", &out,
+            "--name",
+        ];
+        run(
+            self.programs.host,
+            &[seal.as_slice(), &[MODEL_NAME, "--json"], more].concat(),
+        )
+        .expect(0)
+        .json()
     }
 
     /// A folder that seals but holds no tokenizer: for tests in which no model may be loaded.
@@ -105,7 +115,10 @@ impl World {
     /// The manifest digest of the sealed model.
     #[must_use]
     pub fn manifest(&self) -> String {
-        self.sealed["manifest_sha256"].as_str().expect("seal prints the manifest digest").to_owned()
+        self.sealed["manifest_sha256"]
+            .as_str()
+            .expect("seal prints the manifest digest")
+            .to_owned()
     }
 
     fn working_config(&self) -> String {
@@ -193,7 +206,11 @@ minimum_tcb = 1
 
     /// Writes the texts to their files.
     pub fn write_policies(&self) {
-        for (name, content) in [("enclave.toml", &self.config), ("policy.toml", &self.policy), ("broker.toml", &self.broker)] {
+        for (name, content) in [
+            ("enclave.toml", &self.config),
+            ("policy.toml", &self.policy),
+            ("broker.toml", &self.broker),
+        ] {
             std::fs::write(self.path(name), content).expect("the folder is writable");
         }
     }
@@ -203,7 +220,9 @@ minimum_tcb = 1
     pub fn start_broker(&self) -> Process {
         self.write_policies();
         let (store, config) = (text(&self.path("store")), text(&self.path("broker.toml")));
-        let arguments = ["owner", "broker", "--store", &store, "--config", &config, "--json"];
+        let arguments = [
+            "owner", "broker", "--store", &store, "--config", &config, "--json",
+        ];
         let mut broker = Process::start(Path::new(self.programs.host), &arguments, None);
         broker.next().unwrap_or_else(|| panic!("the broker listens"));
         broker
@@ -213,7 +232,12 @@ minimum_tcb = 1
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
         let store = text(&self.path("store"));
-        let shown = run(self.programs.host, &["owner", "log", "show", "--store", &store, "--json"]).expect(0).json();
+        let shown = run(
+            self.programs.host,
+            &["owner", "log", "show", "--store", &store, "--json"],
+        )
+        .expect(0)
+        .json();
         shown.as_array().expect("a list of entries").clone()
     }
 
@@ -224,13 +248,19 @@ minimum_tcb = 1
         let event = &log.last().expect("an entry")["event"];
         assert_eq!(event["decision"], "denied", "{event:#}");
         let reasons = event["reasons"].as_array().expect("reasons");
-        reasons.iter().map(|reason| reason["rule"].as_str().unwrap().to_owned()).collect()
+        reasons
+            .iter()
+            .map(|reason| reason["rule"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// What the simulated platform hands an enclave: the launch record it would measure, and `config`.
     #[must_use]
     pub fn launch_input(&self, config: &str) -> Vec<u8> {
-        let record = LaunchRecord { measurement: self.measurement(), host_data: sha256(&[config.as_bytes()]) };
+        let record = LaunchRecord {
+            measurement: self.measurement(),
+            host_data: sha256(&[config.as_bytes()]),
+        };
         [record.encode().as_slice(), config.as_bytes()].concat()
     }
 
@@ -256,7 +286,13 @@ minimum_tcb = 1
             let port = || u16::try_from(event["port"].as_u64().unwrap()).unwrap();
             match event["event"].as_str() {
                 Some("metrics_listening") => metrics = Some(port()),
-                Some("listening") => return Serving { port: port(), metrics, process },
+                Some("listening") => {
+                    return Serving {
+                        port: port(),
+                        metrics,
+                        process,
+                    };
+                }
                 _ => {}
             }
         }
@@ -265,7 +301,10 @@ minimum_tcb = 1
     /// Runs `anchorhold client ...` against an enclave with this world's policy.
     #[must_use]
     pub fn client(&self, port: u16, arguments: &[&str]) -> crate::process::Finished {
-        let (url, policy) = (format!("https://127.0.0.1:{port}"), text(&self.path("policy.toml")));
+        let (url, policy) = (
+            format!("https://127.0.0.1:{port}"),
+            text(&self.path("policy.toml")),
+        );
         let (command, rest) = arguments.split_first().expect("a client command");
         let all = [&["client", command, "--url", &url, "--policy", &policy], rest].concat();
         run(self.programs.host, &all)
