@@ -96,7 +96,7 @@ pub enum ReceiptCommand {
 /// Which enclave, and what it must be.
 #[derive(Args)]
 pub struct Whom {
-    /// The enclave's address: https://host[:port]
+    /// The enclave's address: https://host or https://host:port
     #[arg(long, value_parser = endpoint)]
     url: Endpoint,
     /// What you trust: see docs/policy.md

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! It listens only where this machine's owner is ([`listen`]), serves only who may ([`access`]), forwards only
-//! over bound connections ([`forward`]). The enclave is verified before the first local connection is accepted,
+//! over bound connections (`forward`). The enclave is verified before the first local connection is accepted,
 //! and again before the evidence is too old. Nothing in plaintext is written anywhere.
 
 use std::convert::Infallible;

@@ -5,7 +5,7 @@
 //! # Invariants
 //! Over TCP a request needs the token, a Host that names this address (against DNS rebinding) and no Origin.
 //! The Unix socket is mode 0600, so only its owner gets here; it needs no token and refuses Origin too. An
-//! [`Admitted`] is made only here, and nothing is forwarded without one.
+//! `Admitted` is made only here, and nothing is forwarded without one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
