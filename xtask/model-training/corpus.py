@@ -186,7 +186,7 @@ def word_at(t):
     return form.format(which, text), f"The {which} word is {words[0] if first else words[-1]}."
 
 
-def has(t):
+def has(t, backwards=False):
     people = [t.name() for _ in range(t.rng.randint(1, t.people))]
     things = _distinct(t, _thing, len(people))
     verb = t.choose("has", "has", "has", "holds", "found", "bought")
@@ -194,11 +194,11 @@ def has(t):
     index = t.rng.randrange(len(people))
     base = {"has": "have", "holds": "hold", "found": "find", "bought": "buy"}[verb]
     aux = "does" if verb in ("has", "holds") else "did"
-    draw = t.rng.random()
+    draw = 0.9 if backwards else 0.1 if t.held else t.rng.random()
     if draw < 0.6:
         question = f"What {aux} {people[index]} {base}?"
         answer = f"{people[index]} {verb} {_a(things[index])}."
-    elif draw < 0.95 or t.held:
+    elif draw < 0.95:
         question = f"Who {verb} the {things[index]}?"
         answer = f"{people[index]} {verb} the {things[index]}."
     else:
@@ -206,16 +206,21 @@ def has(t):
     return story + " " + question, answer
 
 
-def where(t):
+def where(t, backwards=False):
     people = [t.name() for _ in range(t.rng.randint(1, t.people))]
     places = _distinct(t, lambda t: t.choose(*facts.PLACES), len(people))
     story = " ".join(f"{person} is in the {place}." for person, place in zip(people, places))
     index = t.rng.randrange(len(people))
-    if t.rng.random() < 0.6:
+    if not backwards and (t.held or t.rng.random() < 0.6):
         question = f"Where is {people[index]}?"
     else:
         question = f"Who is in the {places[index]}?"
     return story + " " + question, f"{people[index]} is in the {places[index]}."
+
+
+def who(t):
+    """The other way round: the person is asked for. Harder, since the name stands before the match."""
+    return (has if t.rng.random() < 0.5 else where)(t, backwards=True)
 
 
 # ---- facts ----
@@ -415,6 +420,28 @@ def unknown(t):
     return t.choose(*FIXED_UNKNOWN), UNKNOWN
 
 
+def no_capital(t):
+    """Countries that are not in the list, real or not."""
+    if t.rng.random() < 0.4 and not t.held:
+        country = t.choose(*facts.OTHER_COUNTRIES)
+    else:
+        country = t.fresh(lambda rng, held: names.country(rng, held))
+    return t.choose(*CAPITAL_FORMS).format(country), UNKNOWN
+
+
+def repeat_text(t):
+    """Repeat a sentence rather than a list of words, one or two of its words invented."""
+    pool = t.choose(FIXED_UNKNOWN, list(facts.TERMS.values()), TOPIC_FORMS)
+    words = t.rng.choice(pool).rstrip(".?").format(t.choose(*facts.PLACES)).split(" ")
+    for _ in range(t.rng.randint(1, 2)):
+        words[t.rng.randrange(len(words))] = t.word()
+    words = words[-9:]
+    if t.held and not any(word in t.novel for word in words):
+        words[0] = t.word()
+    text = t.case(" ".join(words))
+    return t.choose("Repeat after me: {}", "Repeat: {}", "Say: {}", "Please repeat: {}", "Echo: {}").format(text), text
+
+
 # ---- putting conversations together ----
 
 KINDS = {  # kind: (generator, share of the questions)
@@ -423,9 +450,10 @@ KINDS = {  # kind: (generator, share of the questions)
     "opposite": (opposite, 3), "fact": (fact, 4), "about": (about, 4), "term": (term, 5),
     "small-talk": (small_talk, 2), "next-number": (next_number, 3), "larger": (larger, 3), "sum": (total, 7),
     "count": (count, 3), "unknown": (unknown, 13), "small-sum": (small_sum, 0),
+    "no-capital": (no_capital, 0), "repeat-text": (repeat_text, 0), "who": (who, 0),
 }
 FACT_KINDS = ("small-sum", "capital", "opposite", "fact", "about", "term", "small-talk")
-VERBATIM = ("repeat", "word-at")  # nothing may follow the words to copy
+VERBATIM = ("repeat", "repeat-text", "word-at")  # nothing may follow the words to copy
 
 
 def wrap(t, kind, text, force_asker=False):
@@ -438,7 +466,7 @@ def wrap(t, kind, text, force_asker=False):
             text = lead.format(t.asker) + text
         elif rng.random() < 0.06 and kind not in ("greeting", "small-talk"):
             text = t.choose("Hello! ", "Hi. ", "Please answer: ", "Question: ", "Quick question: ", "Hey, ", "So, ") + text
-        if rng.random() < 0.04:
+        if rng.random() < 0.04 and not (t.held and kind == "small-talk"):
             text += t.choose(" Please.", " Thanks!", " Thank you.")
         elif rng.random() < 0.12 and text[-1] in ".?!":
             text = text[:-1]
@@ -511,18 +539,25 @@ def documents(seed, weights=None, people=3):
         yield conversation(rng, weights or WEIGHTS, people)
 
 
+def _form_words():
+    """The words of the question forms, which a held-out invented word must not happen to be."""
+    forms = CAPITAL_FORMS + TOPIC_FORMS + NAME_FORMS + COUNTRY_FORMS + FIXED_UNKNOWN
+    for statement, questions, answer in MEMORIES.values():
+        forms = forms + [statement, answer] + questions
+    return {word.strip(".,?!'").lower() for form in forms for word in form.split()}
+
+
 def held_out_cases(seed, per_kind, kinds):
     """Questions whose `novel` strings or number combinations are in no training text."""
-    rng = random.Random(seed)
-    weights = {kind: max(share, 1) for kind, share in WEIGHTS.items() if kind in kinds}
-    cases = []
+    weights = {kind: max(share, 1) for kind, share in WEIGHTS.items() if kind != "sum"}
+    cases, taken = [], _form_words()
     for kind in kinds:
-        seen = set()
+        rng, seen = random.Random(f"{seed} {kind}"), set()  # the other kinds do not matter
         while len(seen) < per_kind:
             t = Talk(rng, held=True)
             messages = _start(t, 0.15) + question(t, kind, weights, force_asker=True)
             content = messages[-2]["content"]
-            if not t.novel or content in seen:
+            if not t.novel or content in seen or any(novel.lower() in taken for novel in t.novel):
                 continue
             seen.add(content)
             cases.append({"kind": kind, "messages": messages[:-1], "answer": messages[-1]["content"],

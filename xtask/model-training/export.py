@@ -20,7 +20,7 @@ import model as llama
 import vocabulary
 
 HELD_OUT_SEED = 20270
-PER_KIND = 40
+PER_KIND = 50
 SUMMED = ("config.json", "generation_config.json", "heldout.json", "model.safetensors", "tokenizer.json",
           "tokenizer_config.json", "training.json")
 
@@ -66,8 +66,15 @@ def main():
     runs = []
     for path in options.runs:
         with open(path, encoding="utf-8") as file:
-            runs.append(json.load(file))
-    write_json(options.to, "training.json", {"parameters": sum(t.numel() for t in tensors.values()), "runs": runs})
+            run = json.load(file)
+        run["options"] = {key: value for key, value in run["options"].items()
+                          if key not in ("out", "vocabulary", "resume")}  # places on one machine
+        runs.append(run)
+    write_json(options.to, "training.json", {
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "tokens": sum(run["tokens"] for run in runs),
+        "runs": runs,
+    })
     print(write_held_out(options.to, options.without))
     write_sums(options.to)
 

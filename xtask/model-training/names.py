@@ -70,6 +70,14 @@ def name(rng, held):
     return invented(rng, held).capitalize()
 
 
+def country(rng, held):
+    """The name of a country that does not exist."""
+    while True:
+        word = invented(rng, held) + rng.choice(("", "ia", "land", "stan", "a", "any"))
+        if held_out(word) == held:
+            return word.capitalize()
+
+
 def pick(rng, items, held):
     """One of a list of words, on the wanted side of the hash."""
     while True:

@@ -119,6 +119,7 @@ def main():
     parser.add_argument("--resume", help="a state.pt to go on from")
     parser.add_argument("--weak", action="store_true", help="ask more of the kinds with low scores")
     parser.add_argument("--without", nargs="*", default=[], help="kinds to leave out")
+    parser.add_argument("--share", nargs="*", default=[], help="kind=share, over what is computed")
     parser.add_argument("--people", type=int, default=3, help="at most so many in a story")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 products")
     parser.add_argument("--every", type=int, default=300, help="steps between two evaluations")
@@ -142,6 +143,9 @@ def main():
     weights = {kind: max(share, 1) for kind, share in corpus.WEIGHTS.items() if kind in kinds}
     if options.weak:
         weights = reweighted(weights, exact_match(net, tokenizer, cases))
+    for setting in options.share:
+        kind, share = setting.split("=")
+        weights[kind] = float(share)
     run = {"stream_seed": options.seed * 1000 + 17, "weights": weights, "people": options.people, "conversations": 0, "options": vars(options),
            "torch": torch.__version__}
     stream = batches(tokenizer, run, options.batch, shape.context)
