@@ -14,11 +14,23 @@ struct Rule {
 }
 
 const RULES: &[Rule] = &[
-    Rule { package: "anchorhold-encoding", ours: &[], never: &["tokio", "hyper", "rustls", "candle-core"] },
+    Rule {
+        package: "anchorhold-encoding",
+        ours: &[],
+        never: &["tokio", "hyper", "rustls", "candle-core"],
+    },
     Rule {
         package: "anchorhold-attestation",
         ours: &["anchorhold-encoding"],
-        never: &["tokio", "hyper", "axum", "rustls", "candle-core", "rusqlite", "clap"],
+        never: &[
+            "tokio",
+            "hyper",
+            "axum",
+            "rustls",
+            "candle-core",
+            "rusqlite",
+            "clap",
+        ],
     },
     Rule {
         package: "anchorhold-models",
@@ -27,15 +39,27 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "anchorhold-enclave",
-        ours: &["anchorhold-encoding", "anchorhold-attestation", "anchorhold-models"],
+        ours: &[
+            "anchorhold-encoding",
+            "anchorhold-attestation",
+            "anchorhold-models",
+        ],
         never: &["clap", "reqwest", "rusqlite", "ureq", "hyper-tls", "indicatif"],
     },
     Rule {
         package: "anchorhold",
-        ours: &["anchorhold-encoding", "anchorhold-attestation", "anchorhold-models"],
+        ours: &[
+            "anchorhold-encoding",
+            "anchorhold-attestation",
+            "anchorhold-models",
+        ],
         never: &["candle-core", "tokenizers", "minijinja", "reqwest"],
     },
-    Rule { package: "xtask", ours: &[], never: &["tokio", "candle-core"] },
+    Rule {
+        package: "xtask",
+        ours: &[],
+        never: &["tokio", "candle-core"],
+    },
 ];
 
 #[test]
@@ -60,43 +84,77 @@ fn each_crate_uses_only_what_it_may() {
 /// Names of everything a package links, development dependencies left out, with its own features alone.
 fn tree_below(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--package",
+            package,
+        ])
         .current_dir(root())
         .output()
         .expect("cargo tree runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    text.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn roles_of_the_host_never_import_one_another() {
     let roles = ["owner", "client", "operator", "publisher"];
     let mut findings = Vec::new();
-    for file in files().into_iter().filter(|file| file.path.starts_with("host/src/") && file.path.ends_with(".rs")) {
+    for file in files()
+        .into_iter()
+        .filter(|file| file.path.starts_with("host/src/") && file.path.ends_with(".rs"))
+    {
         let Some(own) = roles.iter().find(|role| {
             file.path.starts_with(&format!("host/src/{role}/")) || file.path == format!("host/src/{role}.rs")
         }) else {
             continue;
         };
         for other in roles.iter().filter(|role| *role != own) {
-            if file.text.contains(&format!("crate::{other}")) || file.text.contains(&format!("super::{other}")) {
+            if file.text.contains(&format!("crate::{other}"))
+                || file.text.contains(&format!("super::{other}"))
+            {
                 findings.push(format!("{} imports {other}", file.path));
             }
         }
     }
-    no_findings("owner, client, operator and publisher do not trust each other", &findings);
+    no_findings(
+        "owner, client, operator and publisher do not trust each other",
+        &findings,
+    );
 }
 
 #[test]
 fn each_dependency_has_a_reason() {
     let mut findings = Vec::new();
-    for file in files().into_iter().filter(|file| file.path.ends_with("Cargo.toml")) {
+    for file in files()
+        .into_iter()
+        .filter(|file| file.path.ends_with("Cargo.toml"))
+    {
         let mut inside = false;
         for line in file.text.lines() {
             if line.starts_with('[') {
                 inside = line.contains("dependencies");
-            } else if inside && line.contains('=') && !line.trim_start().starts_with('#') && !line.contains(" # ") {
+            } else if inside
+                && line.contains('=')
+                && !line.trim_start().starts_with('#')
+                && !line.contains(" # ")
+            {
                 let own = line.starts_with("anchorhold") && file.path == "Cargo.toml";
                 if !own {
                     findings.push(format!("{}: {line}", file.path));
@@ -110,15 +168,27 @@ fn each_dependency_has_a_reason() {
 #[test]
 fn simulated_platform_is_off_unless_asked_for() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--offline",
+            "--locked",
+            "--no-deps",
+            "--format-version",
+            "1",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let mut seen = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
-        let defaults = package["features"]["default"].as_array().cloned().unwrap_or_default();
-        let on = defaults.iter().any(|feature| feature.as_str().is_some_and(|name| name.contains("simulated")));
+        let defaults = package["features"]["default"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let on = defaults
+            .iter()
+            .any(|feature| feature.as_str().is_some_and(|name| name.contains("simulated")));
         seen.insert(package["name"].as_str().unwrap().to_owned(), on);
     }
     assert_eq!(seen.get("anchorhold-enclave"), Some(&false));

@@ -24,7 +24,10 @@ fn each_guarantee_names_tests_that_exist() {
             }
         }
     }
-    assert!(guarantees >= 10, "THREAT_MODEL.md has only {guarantees} guarantees");
+    assert!(
+        guarantees >= 10,
+        "THREAT_MODEL.md has only {guarantees} guarantees"
+    );
     no_findings("guarantees and their tests", &findings);
 }
 
@@ -47,7 +50,10 @@ fn each_vector_says_where_it_comes_from() {
         .filter(|name| *name != "README.md" && !readme.text.contains(&format!("`{name}`")))
         .map(str::to_owned)
         .collect();
-    no_findings("a file that tests/vectors/README.md does not account for", &findings);
+    no_findings(
+        "a file that tests/vectors/README.md does not account for",
+        &findings,
+    );
 }
 
 #[test]
@@ -76,22 +82,34 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn document<'a>(files: &'a [File], path: &str) -> &'a File {
-    files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("{path} is missing"))
+    files
+        .iter()
+        .find(|file| file.path == path)
+        .unwrap_or_else(|| panic!("{path} is missing"))
 }
 
 /// The lock names each file; where the data is at hand, it is that file to the byte.
 #[test]
 fn test_data_is_what_the_lock_says() {
     let Some(folder) = anchorhold_tests::testdata::folder() else {
-        return anchorhold_tests::testdata::skip("test_data_is_what_the_lock_says", "no ../shared and no ANCHORHOLD_TESTDATA");
+        return anchorhold_tests::testdata::skip(
+            "test_data_is_what_the_lock_says",
+            "no ../shared and no ANCHORHOLD_TESTDATA",
+        );
     };
     let all = files();
-    let lock: toml::Table = document(&all, "tests/testdata.lock").text.parse().expect("the lock is TOML");
+    let lock: toml::Table = document(&all, "tests/testdata.lock")
+        .text
+        .parse()
+        .expect("the lock is TOML");
     let mut findings = Vec::new();
     let mut compared = 0;
     for file in lock["file"].as_array().unwrap() {
         for key in ["path", "sha256", "repository", "commit", "source"] {
-            assert!(file[key].as_str().is_some_and(|text| !text.is_empty()), "{key} is missing: {file}");
+            assert!(
+                file[key].as_str().is_some_and(|text| !text.is_empty()),
+                "{key} is missing: {file}"
+            );
         }
         let path = folder.join(file["path"].as_str().unwrap());
         let Ok(bytes) = std::fs::read(&path) else { continue };
@@ -100,6 +118,10 @@ fn test_data_is_what_the_lock_says() {
             findings.push(format!("{} is another file than the lock says", file["path"]));
         }
     }
-    assert!(compared > 0, "none of the files in the lock is in {}", folder.display());
+    assert!(
+        compared > 0,
+        "none of the files in the lock is in {}",
+        folder.display()
+    );
     no_findings("test data and its lock", &findings);
 }

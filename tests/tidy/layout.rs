@@ -6,8 +6,10 @@ const MAX_LINES: usize = 600;
 const MAX_MEDIAN_LINES: usize = 200;
 
 /// Files that may contain `unsafe`, each with the reason.
-const UNSAFE_ALLOWED: &[(&str, &str)] =
-    &[("enclave/src/process.rs", "clearing the environment before the first thread is unsafe since edition 2024")];
+const UNSAFE_ALLOWED: &[(&str, &str)] = &[(
+    "enclave/src/process.rs",
+    "clearing the environment before the first thread is unsafe since edition 2024",
+)];
 
 #[test]
 fn files_are_short() {
@@ -21,7 +23,10 @@ fn files_are_short() {
         .collect();
     no_findings("a file has at most 600 lines", &long);
     let median = lengths[lengths.len() / 2];
-    assert!(median <= MAX_MEDIAN_LINES, "the median file has {median} lines, at most {MAX_MEDIAN_LINES} wanted");
+    assert!(
+        median <= MAX_MEDIAN_LINES,
+        "the median file has {median} lines, at most {MAX_MEDIAN_LINES} wanted"
+    );
 }
 
 #[test]
@@ -45,7 +50,15 @@ fn names_say_what_is_inside() {
         .into_iter()
         .filter(|file| {
             let name = file.path.rsplit('/').next().unwrap();
-            ["mod.rs", "utils.rs", "util.rs", "common.rs", "helpers.rs", "misc.rs"].contains(&name)
+            [
+                "mod.rs",
+                "utils.rs",
+                "util.rs",
+                "common.rs",
+                "helpers.rs",
+                "misc.rs",
+            ]
+            .contains(&name)
         })
         .map(|file| file.path)
         .collect();
@@ -57,7 +70,10 @@ fn unsafe_stands_only_where_it_is_allowed() {
     let mut findings = Vec::new();
     for file in rust_files() {
         let code = code_lines(&file.text).filter(|(_, line)| line.contains("unsafe "));
-        let uses: Vec<usize> = code.filter(|(_, line)| !line.contains("unsafe_code")).map(|(number, _)| number).collect();
+        let uses: Vec<usize> = code
+            .filter(|(_, line)| !line.contains("unsafe_code"))
+            .map(|(number, _)| number)
+            .collect();
         let allowed = UNSAFE_ALLOWED.iter().any(|(path, _)| *path == file.path);
         if !uses.is_empty() && !allowed && !file.path.starts_with("tests/tidy/") {
             findings.push(format!("{}: lines {uses:?}", file.path));
@@ -65,7 +81,10 @@ fn unsafe_stands_only_where_it_is_allowed() {
     }
     no_findings("unsafe code outside the allow-list", &findings);
     for (path, _) in UNSAFE_ALLOWED {
-        assert!(rust_files().iter().any(|file| file.path == *path), "{path} is allowed unsafe code but is not there");
+        assert!(
+            rust_files().iter().any(|file| file.path == *path),
+            "{path} is allowed unsafe code but is not there"
+        );
     }
 }
 
@@ -79,7 +98,8 @@ fn ciphers_are_named_in_one_module() {
         .filter(|file| file.path != "models/src/sealed/tests/collision.rs")
         .filter(|file| {
             // TLS suites are rustls's own business and have other names for the same word.
-            code_lines(&file.text).any(|(_, line)| names.iter().any(|name| line.contains(name)) && !line.contains("TLS13_"))
+            code_lines(&file.text)
+                .any(|(_, line)| names.iter().any(|name| line.contains(name)) && !line.contains("TLS13_"))
         })
         .map(|file| file.path)
         .collect();
@@ -88,9 +108,21 @@ fn ciphers_are_named_in_one_module() {
 
 #[test]
 fn the_enclave_has_one_door_to_output() {
-    let doors = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr", "log::", "tracing::"];
+    let doors = [
+        "println!",
+        "eprintln!",
+        "print!(",
+        "eprint!(",
+        "io::stdout",
+        "io::stderr",
+        "log::",
+        "tracing::",
+    ];
     let mut findings = Vec::new();
-    for file in rust_files().into_iter().filter(|file| file.path.starts_with("enclave/src/")) {
+    for file in rust_files()
+        .into_iter()
+        .filter(|file| file.path.starts_with("enclave/src/"))
+    {
         // Unit tests are not in the enclave; event.rs is the door itself.
         if file.path == "enclave/src/event.rs" || file.path.contains("/tests") {
             continue;
@@ -109,7 +141,9 @@ fn the_enclave_never_asks_for_the_time_of_day() {
     let findings: Vec<String> = rust_files()
         .into_iter()
         .filter(|file| file.path.starts_with("enclave/src/") || file.path.starts_with("attestation/src/"))
-        .filter(|file| code_lines(&file.text).any(|(_, line)| line.contains("SystemTime") || line.contains("UNIX_EPOCH")))
+        .filter(|file| {
+            code_lines(&file.text).any(|(_, line)| line.contains("SystemTime") || line.contains("UNIX_EPOCH"))
+        })
         .map(|file| file.path)
         .collect();
     no_findings("no wall clock inside the trust boundary", &findings);
@@ -122,8 +156,13 @@ fn nothing_is_left_unfinished_or_silently_skipped() {
         .into_iter()
         .filter(|file| !file.path.starts_with("tests/tidy/"))
         .flat_map(|file| {
-            let hits = file.text.lines().enumerate().filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)));
-            hits.map(|(number, _)| format!("{}:{}", file.path, number + 1)).collect::<Vec<_>>()
+            let hits = file
+                .text
+                .lines()
+                .enumerate()
+                .filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)));
+            hits.map(|(number, _)| format!("{}:{}", file.path, number + 1))
+                .collect::<Vec<_>>()
         })
         .collect();
     no_findings("unfinished work or an ignored test", &findings);
@@ -151,5 +190,8 @@ fn starts_a_path(text: &str, prefix: &str) -> bool {
 
 /// Lines that are neither comments nor documentation, numbered from 1.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
