@@ -17,7 +17,7 @@
 //! - [`tls`]: TLS 1.3 towards clients and towards the broker
 //!
 //! While it serves:
-//! - [`run`]: the whole life, from the configuration's bytes to the exit code
+//! - [`mod@run`]: the whole life, from the configuration's bytes to the exit code
 //! - [`server`]: accepting connections within limits
 //! - [`connection`]: what is known about one connection; only a bound one carries requests
 //! - [`batch`]: one report for all nonces of a window
