@@ -28,6 +28,8 @@ impl Options {
                     .ok_or_else(|| format!("{argument} needs a value"))
             };
             match argument.as_str() {
+                // `cargo demo -- --once x` hands on its own separator: the alias already has one.
+                "--" => {}
                 "--help" | "-h" => return Ok(None),
                 "--json" => options.json = true,
                 "--once" => options.once = Some(value()?),
@@ -66,6 +68,7 @@ mod tests {
         assert!(options.json);
         assert_eq!(options.tamper, Some(Tamper::Nonce));
         assert!(parse(&["-h"]).unwrap().is_none());
+        assert!(parse(&["--", "--once", "hi"]).unwrap().unwrap().once.is_some());
     }
 
     #[test]
