@@ -80,31 +80,6 @@ fn a_failed_opening_leaves_no_plaintext_in_small_buffers() {
     assert_eq!(text, ciphertext);
 }
 
-/// Beside `openssl speed -evp aes-256-gcm -bytes 1048576 -seconds 3`, on the same core:
-/// `cargo test --release -p anchorhold-models --lib aead::tests::speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let key = ChunkKey::new(&Secret::random());
-    let mut plaintext = vec![7; 1 << 20];
-    let mut sealed = vec![0; (1 << 20) + TAG];
-    let rate = |work: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        let mut rounds = 0.0;
-        while start.elapsed().as_secs() < 3 {
-            work();
-            rounds += 1.0;
-        }
-        rounds * f64::from(1 << 20) / start.elapsed().as_secs_f64() / 1e9
-    };
-    let seal = rate(&mut || key.seal([0; NONCE], &plaintext, &mut sealed));
-    let open = rate(&mut || key.open([0; NONCE], &sealed, &mut plaintext).unwrap());
-    #[allow(clippy::print_stdout)] // a measurement is for a person to read
-    {
-        println!("1 MiB chunks on one core: seal {seal:.2} GB/s, open {open:.2} GB/s");
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

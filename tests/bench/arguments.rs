@@ -1,0 +1,61 @@
+//! Arguments of the benchmarks.
+//!
+//! # Invariants
+//! What nobody took is an error: a mistyped option never measures something else.
+
+use std::str::FromStr;
+
+use crate::Failure;
+
+/// Arguments not yet taken.
+pub(crate) struct Arguments(Vec<String>);
+
+impl Arguments {
+    pub(crate) fn new(arguments: impl Iterator<Item = String>) -> Self {
+        Self(arguments.collect())
+    }
+
+    /// The first argument.
+    pub(crate) fn word(&mut self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+
+    /// Whether `name` is there.
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|argument| argument != name);
+        self.0.len() < before
+    }
+
+    /// The value after `name`.
+    pub(crate) fn value<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure> {
+        let Some(at) = self.0.iter().position(|argument| argument == name) else {
+            return Ok(None);
+        };
+        if at + 1 >= self.0.len() {
+            return Err(format!("{name} needs a value").into());
+        }
+        self.0.remove(at);
+        let text = self.0.remove(at);
+        let value = text.parse().map_err(|_| format!("{name} cannot be {text:?}"))?;
+        Ok(Some(value))
+    }
+
+    /// The values after `name`, between commas.
+    pub(crate) fn list<T: FromStr>(&mut self, name: &str, default: &str) -> Result<Vec<T>, Failure> {
+        let text = self.value::<String>(name)?.unwrap_or_else(|| default.to_owned());
+        let item = |item: &str| {
+            item.parse()
+                .map_err(|_| format!("{name} cannot have {item:?}").into())
+        };
+        text.split(',').map(item).collect()
+    }
+
+    /// Demands that all were taken.
+    pub(crate) fn end(self) -> Result<(), Failure> {
+        match self.0.first() {
+            None => Ok(()),
+            Some(left) => Err(format!("unknown argument {left:?}").into()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The cost of confidentiality: tokens a second through the whole stack against the bare engine.
+//!
+//! Why apart: the two are measured in turns within one run, so that whatever else the machine does hits both.
+//!
+//! # Invariants
+//! Both answer the same prompt greedily with the same number of tokens, on the same number of threads. The
+//! bare engine does what the enclave's model thread does: tokenize, compute, and turn tokens into text.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anchorhold_models::{
+    Class, Decoder, Expected, Model, ModelKey, SamplingParams, SealOptions, SealedModel, Step, seal_dir,
+};
+use serde_json::json;
+
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::figures::{Report, median, range, rounded};
+use crate::model::Size;
+use crate::stack::{self, Stack};
+
+const COLUMNS: &[&str] = &[
+    "model",
+    "tokens",
+    "bare tokens/s",
+    "stack tokens/s",
+    "cost %",
+    "least %",
+    "most %",
+    "cost after first %",
+    "added to first ms",
+    "added/token us",
+];
+
+const PROMPT: &str = "one two three";
+
+pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
+    let sizes = arguments.list::<Size>("--params", "demo,125m")?;
+    let pairs: usize = arguments.value("--pairs")?.unwrap_or(9);
+    let tokens: usize = arguments.value("--tokens")?.unwrap_or(192);
+    arguments.end()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut report = Report::new("overhead", COLUMNS);
+    for size in sizes {
+        let work = tempfile::tempdir()?;
+        let folder = size.folder(work.path())?;
+        let model = through_sealing(&folder, work.path())?;
+        let Model::Decoder(decoder) = model else {
+            return Err("not a model that answers".into());
+        };
+        let stack = Stack::start(&folder)?;
+        let client = stack.client()?;
+        let question = || {
+            stack::question(
+                "/v1/completions",
+                json!({
+                    "prompt": PROMPT, "max_tokens": tokens, "temperature": 0,
+                    "repetition_penalty": 0.01, "frequency_penalty": -2, "presence_penalty": -2,
+                    "stream": true, "stream_options": {"include_usage": true},
+                }),
+            )
+        };
+        let through = || runtime.block_on(stack::stream(&client, question()));
+        // Pages touched for the first time, and the connection, are no part of it.
+        bare(&decoder, tokens)?;
+        through()?;
+        let (mut rates, mut costs, mut later, mut firsts, mut each) = (
+            [Vec::new(), Vec::new()],
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+        );
+        for pair in 0..pairs {
+            // Each goes first as often as the other.
+            let (bare, through) = if pair % 2 == 0 {
+                let bare = bare(&decoder, tokens)?;
+                (bare, through()?)
+            } else {
+                let through = through()?;
+                (bare(&decoder, tokens)?, through)
+            };
+            if bare.tokens != tokens || through.tokens != u64::try_from(tokens)? {
+                return Err("the answer ended early: the two cannot be compared".into());
+            }
+            let (one, other) = (bare.whole.as_secs_f64(), through.whole.as_secs_f64());
+            let count = tokens as f64;
+            rates[0].push(count / one);
+            rates[1].push(count / other);
+            costs.push((1.0 - one / other) * 100.0);
+            let rest = |whole: Duration, first: Duration| (whole - first).as_secs_f64();
+            let (one_rest, other_rest) = (rest(bare.whole, bare.first), rest(through.whole, through.first));
+            later.push((1.0 - one_rest / other_rest) * 100.0);
+            firsts.push((through.first.as_secs_f64() - bare.first.as_secs_f64()) * 1e3);
+            each.push((other - one) / count * 1e6);
+        }
+        let (least, most) = range(&costs);
+        let mut row = vec![json!(size.name()), json!(tokens)];
+        let figures = [median(&rates[0]), median(&rates[1]), median(&costs), least, most];
+        row.extend(figures.map(rounded));
+        row.extend([median(&later), median(&firsts), median(&each)].map(rounded));
+        report.row(row);
+    }
+    report.note(format!(
+        "medians of {pairs} interleaved pairs; cost = 1 - stack/bare over the whole answer, prompt included; \
+         stack = library client, bound TLS 1.3 connection, event stream, receipt checked, on the same cores"
+    ));
+    Ok(report)
+}
+
+struct Bare {
+    tokens: usize,
+    first: Duration,
+    whole: Duration,
+}
+
+fn bare(decoder: &Decoder, tokens: usize) -> Result<Bare, Failure> {
+    let params = SamplingParams {
+        temperature: 0.0,
+        max_tokens: Some(tokens),
+        repetition_penalty: 0.01,
+        frequency_penalty: -2.0,
+        presence_penalty: -2.0,
+        ..Default::default()
+    };
+    let begin = Instant::now();
+    let mut generation = decoder.start(decoder.text_prompt(PROMPT)?, params.validate()?)?;
+    let mut first = None;
+    loop {
+        match generation.step()? {
+            Step::Prefilling { .. } => {}
+            Step::Delta(delta) if delta.text.is_empty() => {}
+            Step::Delta(_) => {
+                first.get_or_insert_with(|| begin.elapsed());
+            }
+            Step::Finished(finish) => {
+                return Ok(Bare {
+                    tokens: finish.usage.completion_tokens,
+                    first: first.ok_or("the answer has no text")?,
+                    whole: begin.elapsed(),
+                });
+            }
+        }
+    }
+}
+
+/// The only door to a model.
+fn through_sealing(folder: &Path, work: &Path) -> Result<Model, Failure> {
+    let key = ModelKey::generate();
+    let options = SealOptions {
+        key_id: "bench".parse()?,
+        class: Class::Insecure,
+        name: "bench".parse()?,
+        private_name: false,
+    };
+    let sealed = work.join("bare.sealed");
+    let summary = seal_dir(folder, &sealed, &key, &options, &())?;
+    let expected = Expected {
+        key_id: options.key_id,
+        class: options.class,
+        manifest_sha256: summary.manifest_sha256,
+        max_plaintext: u64::MAX,
+    };
+    let unsealed = SealedModel::open(&sealed)?.unseal(key, &expected, &())?;
+    Ok(Model::load(unsealed, &())?)
+}
