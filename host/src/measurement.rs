@@ -103,7 +103,11 @@ impl Explain for FileError {
     }
 
     fn hint(&self) -> String {
-        "check the path and its permissions; a configuration has 64 KiB at most".to_owned()
+        match self.kind {
+            io::ErrorKind::FileTooLarge => "a configuration has 64 KiB at most, an enclave 1 GiB: is this the file?",
+            _ => "check the path and its permissions",
+        }
+        .to_owned()
     }
 }
 

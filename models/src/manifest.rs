@@ -255,6 +255,7 @@ impl fmt::Display for ManifestError {
             Self::NotWeights { name } => write!(f, "{name} does not begin as its format does"),
             Self::Incomplete { name } => write!(f, "{name} is shorter or longer than its header says"),
             Self::NotAFile { name } => write!(f, "{name} is not a regular file"),
+            Self::Io { name, kind } if name == "." => write!(f, "cannot read the model's folder: {kind}"),
             Self::Io { name, kind } => write!(f, "cannot read {name}: {kind}"),
         }
     }

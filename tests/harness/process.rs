@@ -44,6 +44,22 @@ pub fn run(program: &str, arguments: &[&str]) -> Finished {
     Finished::of(&output)
 }
 
+/// Variables to set for a program, beside what it inherits.
+pub type Environment = Vec<(&'static str, String)>;
+
+/// The same with variables set.
+pub fn run_with(environment: &Environment, program: &str, arguments: &[&str]) -> Finished {
+    let variables = environment.iter().map(|(name, value)| (name, value));
+    let mut command = Command::new(program);
+    let output = command
+        .args(arguments)
+        .envs(variables)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    Finished::of(&output)
+}
+
 /// What a program that ended said.
 #[derive(Debug)]
 pub struct Finished {
@@ -117,8 +133,19 @@ pub struct Process {
 impl Process {
     /// Starts a program with `input` on its standard input.
     pub fn start(program: &Path, arguments: &[&str], input: Option<Vec<u8>>) -> Self {
+        Self::start_with(&Environment::new(), program, arguments, input)
+    }
+
+    /// The same with variables set.
+    pub fn start_with(
+        environment: &Environment,
+        program: &Path,
+        arguments: &[&str],
+        input: Option<Vec<u8>>,
+    ) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(if input.is_some() {
                 Stdio::piped()
             } else {

@@ -11,7 +11,7 @@ use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_encoding::{Digest, sha256, sha384};
 use serde_json::Value;
 
-use crate::process::{Process, Programs, run};
+use crate::process::{Environment, Process, Programs, run, run_with};
 
 /// The key, resource and model name of every world.
 pub const KEY_ID: &str = "demo";
@@ -43,6 +43,19 @@ pub struct World {
     pub policy: String,
     /// The broker's configuration, as text to be edited.
     pub broker: String,
+    /// Variables of the broker's, the enclave's and the client's programs.
+    pub environments: Environments,
+}
+
+/// Whose program gets which variables.
+#[derive(Debug, Clone, Default)]
+pub struct Environments {
+    /// `owner broker`.
+    pub broker: Environment,
+    /// The enclave.
+    pub enclave: Environment,
+    /// `client ...`.
+    pub client: Environment,
 }
 
 impl World {
@@ -70,6 +83,7 @@ impl World {
             config: String::new(),
             policy: String::new(),
             broker: String::new(),
+            environments: Environments::default(),
         };
         world.sealed = world.seal(model, "model.sealed", &[]);
         world.config = world.working_config();
@@ -223,7 +237,12 @@ minimum_tcb = 1
         let arguments = [
             "owner", "broker", "--store", &store, "--config", &config, "--json",
         ];
-        let mut broker = Process::start(Path::new(self.programs.host), &arguments, None);
+        let mut broker = Process::start_with(
+            &self.environments.broker,
+            Path::new(self.programs.host),
+            &arguments,
+            None,
+        );
         broker.next().unwrap_or_else(|| panic!("the broker listens"));
         broker
     }
@@ -273,7 +292,12 @@ minimum_tcb = 1
     /// Starts an enclave with any bytes in place of the launch record and the configuration.
     #[must_use]
     pub fn start_enclave_with(&self, input: Vec<u8>) -> Process {
-        Process::start(Path::new(self.programs.enclave), &[], Some(input))
+        Process::start_with(
+            &self.environments.enclave,
+            Path::new(self.programs.enclave),
+            &[],
+            Some(input),
+        )
     }
 
     /// Starts the enclave of this world and waits until it serves.
@@ -307,7 +331,7 @@ minimum_tcb = 1
         );
         let (command, rest) = arguments.split_first().expect("a client command");
         let all = [&["client", command, "--url", &url, "--policy", &policy], rest].concat();
-        run(self.programs.host, &all)
+        run_with(&self.environments.client, self.programs.host, &all)
     }
 }
 
