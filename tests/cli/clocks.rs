@@ -71,11 +71,22 @@ fn world_ending_soon() -> World {
 /// Asks, and gives how many seconds the time in the receipt is off.
 fn answered(world: &World, port: u16) -> i64 {
     let folder = text(&world.path("receipts"));
-    let ask = ["ask", "What is the capital of France?", "--json", "--keep-receipts", &folder];
+    let ask = [
+        "ask",
+        "What is the capital of France?",
+        "--json",
+        "--keep-receipts",
+        &folder,
+    ];
     let answer = world.client(port, &ask).expect(0).json();
     assert!(!answer["answer"].as_str().unwrap().is_empty(), "{answer}");
     let kept = answer["kept"].as_str().unwrap();
-    let judged = run(world.programs.host, &["client", "receipt", "verify", kept, "--json"]).expect(0).json();
+    let judged = run(
+        world.programs.host,
+        &["client", "receipt", "verify", kept, "--json"],
+    )
+    .expect(0)
+    .json();
     assert_eq!(judged["receipt"]["time_source"], "broker", "{judged:#}");
     judged["receipt"]["time"].as_i64().unwrap() - now()
 }
