@@ -175,12 +175,13 @@ def main():
             least, mean = min(scores.values()), sum(scores.values()) / len(scores)
             print("  " + " ".join(f"{k} {v:.2f}" for k, v in scores.items()) + f" | least {least:.2f} mean {mean:.3f}",
                   flush=True)
-            torch.save(net.state_dict(), os.path.join(options.out, "last.pt"))
+            run.update(tokens=seen, steps=step, seconds=round(elapsed), scores=scores)
+            names = ["last"]
             if least + mean >= best:
-                best = least + mean
-                torch.save(net.state_dict(), os.path.join(options.out, "state.pt"))
-                run.update(tokens=seen, steps=step, seconds=round(elapsed), scores=scores)
-                with open(os.path.join(options.out, "run.json"), "w", encoding="utf-8") as file:
+                best, names = least + mean, ["last", "best"]
+            for name in names:
+                torch.save(net.state_dict(), os.path.join(options.out, name + ".pt"))
+                with open(os.path.join(options.out, name + ".json"), "w", encoding="utf-8") as file:
                     json.dump(run, file, indent=1)
 
 
