@@ -218,6 +218,16 @@ fn a_resource_that_is_not_there_looks_like_one_that_is_denied() {
 }
 
 #[test]
+fn a_rightly_signed_release_of_another_key_is_refused() {
+    let mut world = tiny_world();
+    // The owner's own mistake: the resource names one key, the enclave's configuration another.
+    world.configure(|config| config.replace("key_id = \"demo\"", "key_id = \"other\""));
+    let _broker = world.start_broker();
+    got_no_key(world.start_enclave(&world.config).ends(), 1, "release_other_key");
+    assert_eq!(world.log().last().unwrap()["event"]["decision"], "granted");
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_asked_as_often_as_configured() {
     let mut world = tiny_world();
     let nobody = free_address();

@@ -164,6 +164,46 @@ fn a_cut_end_is_found_with_a_remembered_head() {
 }
 
 #[test]
+fn two_histories_of_one_key_do_not_join() {
+    let world = tiny_world();
+    let broker = world.start_broker();
+    let mut guest = Guest::of(&world);
+    assert_eq!(guest.obtain().status, 200);
+    drop(broker);
+    // Someone keeps a copy of the store, lets a broker release from it, and puts the original back.
+    let database = |folder: &str| world.path(folder).join("broker.sqlite");
+    fs::create_dir(world.path("copy")).unwrap();
+    fs::copy(database("store"), database("copy")).unwrap();
+    let two_more = |guest: &Guest, world: &World| {
+        let _broker = world.start_broker();
+        assert_eq!(guest.obtain().status, 200);
+        assert_eq!(guest.obtain().status, 200);
+    };
+    two_more(&guest, &world);
+    fs::rename(world.path("store").join("broker.sqlite"), world.path("first")).unwrap();
+    fs::rename(database("copy"), database("store")).unwrap();
+    guest.pair = anchorhold_models::wrap::TeeKeyPair::generate();
+    two_more(&guest, &world);
+    fs::rename(world.path("first"), database("copy")).unwrap();
+    assert_eq!(verify(&world, "store", &[]).expect(0).json()["entries"], 3);
+    // The second history with the first one's second entry: every entry is signed and has its number.
+    let spliced = copy_to(&world, "spliced");
+    let other = text(&database("copy"));
+    spliced.execute("ATTACH ?1 AS other", [other]).unwrap();
+    spliced
+        .execute_batch(
+            "DELETE FROM release_log WHERE sequence = 2; INSERT INTO release_log SELECT * FROM other.release_log WHERE sequence = 2",
+        )
+        .unwrap();
+    drop(spliced);
+    let refused = verify(&world, "spliced", &[]).expect(1);
+    assert_eq!(
+        refused.json()["error"]["message"],
+        "release log: entry 3 is missing or out of order"
+    );
+}
+
+#[test]
 fn a_guarded_log_refuses_mistakes() {
     let world = world_with_a_log();
     let database = Connection::open(world.path("store").join("broker.sqlite")).unwrap();
