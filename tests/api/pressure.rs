@@ -10,13 +10,11 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::served::{Served, chat, completion, endless};
+use crate::served::{LONG, Served, chat, completion, endless};
 use crate::wire::{Answer, Wire};
 
 /// Answers that the engine makes in turns (`RUNNING` in the enclave's limits).
 const RUNNING: usize = 8;
-/// The most tokens that prompt and answer of [`endless`] leave room for in the demo model's 512.
-const LONG: usize = 480;
 
 /// Begins a stream of [`LONG`] tokens: its head has come, so it runs.
 fn begin(served: &Served) -> (Wire, Answer) {
@@ -35,7 +33,7 @@ fn begin(served: &Served) -> (Wire, Answer) {
 
 #[test]
 fn a_full_queue_says_429_and_those_who_leave_make_room() {
-    let served = Served::demo("\n[limits]\nqueue = 1\n");
+    let served = Served::long("queue = 1");
     let running: Vec<(Wire, Answer)> = (0..RUNNING).map(|_| begin(&served)).collect();
     // One of these finds a place in the queue, the others do not.
     let (heads, received) = mpsc::channel();
@@ -89,7 +87,7 @@ fn released(served: &Served, counter: &str) -> u64 {
 
 #[test]
 fn a_caller_that_leaves_frees_its_slot_at_once() {
-    let served = Served::demo("");
+    let served = Served::long("");
     let began = Instant::now();
     let streams: Vec<_> = (0..RUNNING).map(|_| begin(&served)).collect();
     for (mut wire, _) in streams {
@@ -107,7 +105,7 @@ fn a_caller_that_leaves_frees_its_slot_at_once() {
     let (made, asked) = (released(&served, "completion_tokens"), (RUNNING * LONG) as u64);
     // Measured: 32, rounded up from one for each stream and the last answer. A machine under load may notice later.
     assert!(
-        made > 0 && made <= asked / 16,
+        made > 0 && made <= asked / 32,
         "{made} of {asked} tokens were made although the callers had left"
     );
     assert_eq!(released(&served, "cancelled"), 16, "eight, rounded up to sixteen");
@@ -115,7 +113,7 @@ fn a_caller_that_leaves_frees_its_slot_at_once() {
 
 #[test]
 fn an_answer_that_takes_too_long_is_ended_in_words() {
-    let served = Served::demo("\n[limits]\nrequest_seconds = 1\n");
+    let served = Served::long("request_seconds = 1");
     let streams: Vec<_> = (0..RUNNING).map(|_| begin(&served)).collect();
     // A whole answer that is late has a status of its own, and no program is invited to ask again at once.
     let whole = served.post("/v1/completions", endless(LONG, ""));
@@ -132,7 +130,7 @@ fn an_answer_that_takes_too_long_is_ended_in_words() {
 
 #[test]
 fn a_stream_under_way_ends_properly_when_the_enclave_is_asked_to_stop() {
-    let served = Served::demo("");
+    let served = Served::long("");
     let (mut wire, mut answer) = begin(&served);
     answer.body.extend(wire.chunk().unwrap());
     let mut resting = served.bound();
@@ -169,7 +167,7 @@ fn a_stream_under_way_ends_properly_when_the_enclave_is_asked_to_stop() {
 
 #[test]
 fn what_does_not_end_within_the_time_for_draining_is_cut() {
-    let served = Served::demo("\n[limits]\ndrain_seconds = 0\n");
+    let served = Served::long("drain_seconds = 0");
     let streams: Vec<_> = (0..RUNNING).map(|_| begin(&served)).collect();
     let (enclave, ..) = served.end();
     assert_eq!(enclave.code, 0);
@@ -181,7 +179,7 @@ fn what_does_not_end_within_the_time_for_draining_is_cut() {
 
 #[test]
 fn a_new_question_while_draining_is_refused() {
-    let served = Served::demo("");
+    let served = Served::long("");
     let (mut wire, mut answer) = begin(&served);
     let mut other = served.bound();
     // The head is on its way when the signal comes, so this connection is not at rest.

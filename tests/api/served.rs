@@ -16,6 +16,9 @@ use crate::wire::{Answer, Wire};
 /// The name that requests must give as their model.
 pub(crate) const MODEL: &str = anchorhold_tests::world::MODEL_NAME;
 
+/// Tokens of a long answer: a second and more of work, so that a test can do something meanwhile.
+pub(crate) const LONG: usize = 6_000;
+
 /// No test of something else may meet the quota.
 const GENEROUS: &str = "\n[anonymous]\nrequests_per_minute = 60000\n";
 
@@ -66,6 +69,23 @@ impl Served {
     /// Serves the demo's model with `extra` and no quota.
     pub(crate) fn demo(extra: &str) -> Self {
         Self::new(&World::demo_model(), &format!("{extra}{GENEROUS}"))
+    }
+
+    /// Serves the demo's weights with room for [`LONG`] tokens, and `limits` besides: answers that take a while.
+    pub(crate) fn long(limits: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(World::demo_model()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let path = folder.path().join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["max_position_embeddings"] = (2 * LONG).into();
+        std::fs::write(&path, config.to_string()).unwrap();
+        Self::new(
+            folder.path(),
+            &format!("\n[limits]\nmax_tokens = {LONG}\n{limits}\n{GENEROUS}"),
+        )
     }
 
     /// One enclave with the demo's model for all tests that change nothing about it and run at the same time.
@@ -188,7 +208,7 @@ pub(crate) fn completion(prompt: &str, more: &str) -> String {
     format!(r#"{{"model":"{MODEL}","temperature":0,"prompt":{prompt}{more}}}"#)
 }
 
-/// A completion that goes on for `tokens`, whatever the weights: each token said before is ever likelier.
+/// A completion of `tokens` tokens, whatever the weights: each token said before is ever likelier.
 pub(crate) fn endless(tokens: usize, more: &str) -> String {
     let penalties = r#""repetition_penalty":0.01,"frequency_penalty":-2,"presence_penalty":-2"#;
     completion(

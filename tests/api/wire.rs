@@ -13,12 +13,48 @@ use std::time::Duration;
 
 use anchorhold::tls::{PeerKey, client_config};
 use anchorhold_tests::process::PATIENCE;
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
 
 /// A TLS connection to an enclave.
-pub(crate) struct Wire(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+pub(crate) struct Wire(BufReader<Tls>);
+
+/// Both halves apart: what the other side said last can be read although it takes no more.
+struct Tls {
+    session: ClientConnection,
+    sock: TcpStream,
+}
+
+impl Read for Tls {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return outcome,
+            }
+            if self.session.read_tls(&mut self.sock)? == 0 {
+                return Ok(0);
+            }
+            self.session.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.session.writer().write(bytes)?;
+        self.flush()?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            self.session.write_tls(&mut self.sock)?;
+        }
+        Ok(())
+    }
+}
 
 /// An answer, read to its end.
 pub(crate) struct Answer {
@@ -104,7 +140,7 @@ impl Wire {
         while session.is_handshaking() {
             session.complete_io(&mut tcp)?;
         }
-        Ok(Self(BufReader::new(StreamOwned::new(session, tcp))))
+        Ok(Self(BufReader::new(Tls { session, sock: tcp })))
     }
 
     /// Binds the connection, believing anything.

@@ -303,23 +303,7 @@ minimum_tcb = 1
     /// Starts the enclave of this world and waits until it serves.
     #[must_use]
     pub fn serve(&self) -> Serving {
-        let mut process = self.start_enclave(&self.config);
-        let mut metrics = None;
-        loop {
-            let event = process.next().unwrap_or_else(|| panic!("the enclave serves"));
-            let port = || u16::try_from(event["port"].as_u64().unwrap()).unwrap();
-            match event["event"].as_str() {
-                Some("metrics_listening") => metrics = Some(port()),
-                Some("listening") => {
-                    return Serving {
-                        port: port(),
-                        metrics,
-                        process,
-                    };
-                }
-                _ => {}
-            }
-        }
+        Serving::once_listening(self.start_enclave(&self.config))
     }
 
     /// Runs `anchorhold client ...` against an enclave with this world's policy.
@@ -344,6 +328,29 @@ pub struct Serving {
     pub metrics: Option<u16>,
     /// The process.
     pub process: Process,
+}
+
+impl Serving {
+    /// Waits until the enclave that `process` is serves.
+    #[must_use]
+    pub fn once_listening(mut process: Process) -> Self {
+        let mut metrics = None;
+        loop {
+            let event = process.next().unwrap_or_else(|| panic!("the enclave serves"));
+            let port = || u16::try_from(event["port"].as_u64().unwrap()).unwrap();
+            match event["event"].as_str() {
+                Some("metrics_listening") => metrics = Some(port()),
+                Some("listening") => {
+                    return Self {
+                        port: port(),
+                        metrics,
+                        process,
+                    };
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// An address nobody listens on at the moment, below the ports that Linux gives out by itself (32768 and up,
