@@ -3,7 +3,7 @@
 Why F16: half the size in the repository; evaluate.py measures these rounded weights, not the ones
 training ended with.
 
-Run:  python export.py runs/a/state.pt --to ../demo-model
+Run:  python export.py runs/a/best.pt --to ../demo-model --runs runs/a/best.json
 """
 
 import argparse
@@ -48,13 +48,16 @@ def write_sums(folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("state")
+    parser.add_argument("states", nargs="+")
+    parser.add_argument("--mix", nargs="*", type=float, default=[1.0], help="the share of each state in a weighted mean")
     parser.add_argument("--to", required=True)
     parser.add_argument("--runs", nargs="*", default=[], help="the run.json of every run that led to the state, in order")
     parser.add_argument("--without", nargs="*", default=[])
     options = parser.parse_args()
 
-    state = torch.load(options.state, weights_only=True)
+    assert len(options.mix) == len(options.states) and abs(sum(options.mix) - 1.0) < 1e-6
+    loaded = [torch.load(path, weights_only=True) for path in options.states]
+    state = {name: sum(share * one[name] for share, one in zip(options.mix, loaded)) for name in loaded[0]}
     layers = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("model.layers."))
     tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in state.items()}
     save_file(tensors, os.path.join(options.to, "model.safetensors"), metadata={"format": "pt"})
@@ -73,6 +76,7 @@ def main():
     write_json(options.to, "training.json", {
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "tokens": sum(run["tokens"] for run in runs),
+        "mix": options.mix,
         "runs": runs,
     })
     print(write_held_out(options.to, options.without))
