@@ -172,7 +172,10 @@ impl Process {
     }
 
     /// The next line that is a JSON object, or `None` at the end of the output.
-    #[allow(clippy::should_implement_trait, reason = "it waits and panics when that takes too long: no iterator")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it waits and panics when that takes too long: no iterator"
+    )]
     pub fn next(&mut self) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
