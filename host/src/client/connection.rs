@@ -266,3 +266,34 @@ pub(super) async fn next_piece(body: &mut Incoming, stage: Stage) -> Result<Opti
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::client::bound::bind;
+    use crate::client::fake::{Fake, GENUINE, Hands, policy};
+    use crate::client::verify::verify;
+
+    #[tokio::test]
+    async fn a_person_is_told_the_key_exchange_that_was_made() {
+        let (fake, clock) = (Fake::start(GENUINE).await, Hands::new().clock());
+        let verified = verify(&fake.endpoint(), &policy(), &clock).await.unwrap();
+        assert_eq!(verified.connection.key_exchange(), "X25519MLKEM768");
+        let bound = bind(verified.connection, Arc::new(verified.identity), &clock).await;
+        assert_eq!(bound.unwrap().key_exchange(), "X25519MLKEM768");
+    }
+
+    #[test]
+    fn each_key_exchange_we_offer_has_its_name() {
+        let names = crate::tls::client_config(PeerKey::Unknown)
+            .crypto_provider()
+            .kx_groups
+            .iter()
+            .map(|group| key_exchange_name(group.name()))
+            .collect::<Vec<_>>();
+        assert_eq!(names, ["X25519MLKEM768", "X25519", "secp256r1"]);
+        assert_eq!(key_exchange_name(rustls::NamedGroup::secp521r1), "other");
+    }
+}
