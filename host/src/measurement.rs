@@ -104,7 +104,9 @@ impl Explain for FileError {
 
     fn hint(&self) -> String {
         match self.kind {
-            io::ErrorKind::FileTooLarge => "a configuration has 64 KiB at most, an enclave 1 GiB: is this the file?",
+            io::ErrorKind::FileTooLarge => {
+                "a configuration has 64 KiB at most, an enclave 1 GiB: is this the file?"
+            }
             _ => "check the path and its permissions",
         }
         .to_owned()
