@@ -6,6 +6,7 @@
 //! What the system does not tell is `null`, never guessed.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -66,4 +67,15 @@ pub(crate) fn peak_kib(process: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// Time that this process's threads, those that ended left out, have run so far (`schedstat` of proc(5)): unlike
+/// the clock on the wall, it does not go on while other programs have the cores.
+pub(crate) fn on_cpu() -> Option<Duration> {
+    let mut total = 0;
+    for thread in fs::read_dir("/proc/self/task").ok()? {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        total += text.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(total))
 }
