@@ -156,14 +156,20 @@ fn what_goes_out_before_the_binding_is_two_nonces_and_the_rest_comes_after() {
 }
 
 #[test]
-fn the_real_enclave_answers_no_question_on_an_unbound_connection() {
+fn the_real_enclave_answers_nothing_on_an_unbound_connection() {
     let genuine = genuine::shared();
-    let refused = wire::raw(
-        genuine.address(0),
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: enclave\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
-    );
-    assert!(
-        refused.starts_with("HTTP/1.1 403 ") && refused.contains("channel_not_bound"),
-        "{refused}"
-    );
+    for request in ["POST /v1/chat/completions", "GET /v1/models", "GET /nothing"] {
+        let refused = wire::raw(
+            genuine.address(0),
+            &format!(
+                "{request} HTTP/1.1\r\nhost: enclave\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+            ),
+        );
+        assert!(
+            refused.starts_with("HTTP/1.1 403 ") && refused.contains("channel_not_bound"),
+            "{request}: {refused}"
+        );
+    }
+    let alive = "GET /healthz HTTP/1.1\r\nhost: enclave\r\nconnection: close\r\n\r\n";
+    assert!(wire::raw(genuine.address(0), alive).starts_with("HTTP/1.1 200 "));
 }

@@ -59,6 +59,8 @@ pub(crate) enum Lie {
     AlteredAnswer,
     /// The receipt counts one token less than what was signed.
     AlteredReceipt,
+    /// The receipt is about another request.
+    OtherRequest,
     /// There is no receipt.
     NoReceipt,
     /// The receipt is one of another connection.

@@ -10,9 +10,10 @@ use crate::caller::{Proxy, question};
 use crate::liar::{Desk, Liar, Lie, MODEL};
 
 /// What a liar does to an answer or its receipt.
-const LIES: [Lie; 4] = [
+const LIES: [Lie; 5] = [
     Lie::AlteredAnswer,
     Lie::AlteredReceipt,
+    Lie::OtherRequest,
     Lie::NoReceipt,
     Lie::BorrowedReceipt,
 ];

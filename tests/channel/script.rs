@@ -234,9 +234,10 @@ fn receipt(state: &State, nonce: &Nonce, body: &[u8], events: &[&[u8]]) -> Optio
         Lie::BorrowedReceipt => Digest::new([9; 32]),
         _ => Digest::new(*nonce.as_bytes()),
     };
+    let asked: &[u8] = if lie == Lie::OtherRequest { b"{}" } else { body };
     let mut receipt = Receipt {
         version: ReceiptVersion::V1,
-        request_commitment: request_commitment(&salt, body),
+        request_commitment: request_commitment(&salt, asked),
         answer_commitment: answer.finish(),
         binding_nonce,
         manifest_sha256: state.identity.document().model.manifest_sha256,
