@@ -546,6 +546,12 @@ async fn more_than_the_limit_is_not_read() {
         matches!(found, ClientError::TooLarge(Stage::Attestation)),
         "{found}"
     );
+    fake.set(Fault::Replay(vec![b' '; limits::ATTESTATION_BYTES]));
+    let found = error(verify_and_bind(&fake.endpoint(), &hands).await);
+    assert!(
+        matches!(found, ClientError::Malformed(Stage::Attestation)),
+        "{found}"
+    );
 }
 
 #[tokio::test]
