@@ -1,6 +1,6 @@
 //! The official OpenAI Python package against the router over plain HTTP; skipped, loudly, without it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use axum::Extension;
@@ -8,6 +8,19 @@ use axum::serve;
 use tokio::net::TcpListener;
 
 use super::*;
+
+/// `ANCHORHOLD_PYTHON`, else the one `tests/fetch.sh` makes in the build folder, else the system's.
+#[allow(clippy::disallowed_methods)] // a test's own environment; it is no part of the enclave
+fn python() -> PathBuf {
+    if let Some(named) = std::env::var_os("ANCHORHOLD_PYTHON") {
+        return named.into();
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+    let made = target.join("testdata/venv/bin/python");
+    if made.exists() { made } else { "python3".into() }
+}
 
 /// Drives `tests/openai_package.py`, which whole-system tests run against the proxy too.
 async fn drive(enclave: &Enclave, kind: &'static str) {
@@ -18,7 +31,7 @@ async fn drive(enclave: &Enclave, kind: &'static str) {
     let app = enclave.router.clone().layer(Extension(connection));
     let server = tokio::spawn(serve(listener, app).into_future());
     let output = tokio::task::spawn_blocking(move || {
-        Command::new("python3")
+        Command::new(python())
             .arg(script)
             .args([&url, "demo", kind])
             .env("OPENAI_API_KEY", "unused")
