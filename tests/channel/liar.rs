@@ -65,6 +65,8 @@ pub(crate) enum Lie {
     NoReceipt,
     /// The receipt is one of another connection.
     BorrowedReceipt,
+    /// A question is taken, and the connection ends without a word.
+    HangUp,
 }
 
 /// What makes one enclave another.

@@ -16,7 +16,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Uri};
 
 use crate::caller::{Proxy, question};
-use crate::liar::{Build, Desk, GENUINE, Liar, MODEL, policy, url};
+use crate::liar::{Build, Desk, GENUINE, Liar, Lie, MODEL, policy, url};
 use crate::wire::{Credentials, runtime, switch, tap};
 use crate::{binding, genuine};
 
@@ -132,6 +132,20 @@ fn a_proxy_that_ends_tls_after_a_while_sees_nothing_but_a_nonce() {
     assert!(recorded.iter().any(|bytes| !bytes.is_empty()), "it was tried");
     for bytes in recorded.iter().filter(|bytes| !bytes.is_empty()) {
         binding::only_nonces(bytes, &["attestation"]);
+    }
+}
+
+#[test]
+fn a_question_that_was_sent_is_never_sent_again() {
+    let (liar, desk) = (Liar::start(), Desk::new());
+    let proxy = Proxy::start(&liar.url(), &desk.text("policy.toml"), &[]);
+    proxy.ask(&question(MODEL, "q", false)).expect_text();
+    // On the connection that is kept, and on a new one.
+    liar.tells(Lie::HangUp);
+    for questions in [2, 3] {
+        let lost = proxy.ask(&question(MODEL, "q", false));
+        assert_eq!(lost.refusal(), (503, "enclave_disconnected".to_owned()));
+        assert_eq!(liar.questions(), questions);
     }
 }
 

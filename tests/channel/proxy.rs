@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anchorhold_tests::process::Process;
 
 use crate::binding::only_nonces;
 use crate::caller::{Proxy, exchange, question, start};
@@ -116,9 +119,17 @@ fn its_socket_is_its_owners_alone_and_goes_with_it() {
 #[test]
 fn it_listens_nowhere_else() {
     let (liar, desk) = (Liar::start(), Desk::new());
+    let (url, policy) = (liar.url(), desk.text("policy.toml"));
     for place in ["0.0.0.0:0", "[::]:0", "127.0.0.2:0"] {
-        let usage = desk.client(&liar.url(), &["proxy", "--listen", place]);
-        assert_eq!(usage.code, 2, "{usage:?}");
+        let arguments = [
+            "client", "proxy", "--url", &url, "--policy", &policy, "--json", "--listen", place,
+        ];
+        let host = anchorhold_tests::programs!().host;
+        let mut process = Process::start(Path::new(host), &arguments, None);
+        // Not waited for before this: a proxy that listens would serve on.
+        let said = process.next();
+        assert!(said.is_none_or(|said| said["listening"].is_null()), "{place}");
+        assert_eq!(process.finish().code, 2, "{place}");
     }
     assert!(liar.heard().is_empty());
 }

@@ -5,7 +5,6 @@
 //! # Invariants
 //! Everything a client sends is recorded as it came, before it is looked at.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -92,7 +91,16 @@ pub(crate) async fn serve(tls: TlsStream<TcpStream>, state: Arc<State>) {
     let onto = line.clone();
     let service = service_fn(move |request| {
         let (state, line, bound) = (Arc::clone(&state), line.clone(), Arc::clone(&bound));
-        async move { Ok::<_, Infallible>(answer(&state, &line, &bound, request).await) }
+        async move {
+            let is_question = request.uri().path().starts_with("/v1/");
+            let answer = answer(&state, &line, &bound, request).await;
+            let hangs_up = is_question && *state.lie.lock().unwrap() == Lie::HangUp;
+            if hangs_up {
+                Err(io::Error::other("as told"))
+            } else {
+                Ok(answer)
+            }
+        }
     });
     // A client that hangs up is what the tests want to see.
     let _ = http1::Builder::new()

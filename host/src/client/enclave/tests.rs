@@ -15,6 +15,8 @@ use crate::client::exchange::{Piece, Whole};
 use crate::client::fake::peers::{generous, impostor};
 use crate::client::fake::{Build, Fake, Fault, GENUINE, Hands, at, policy, policy_with, switch, terminating};
 
+mod pool;
+
 /// The policy does not list this code.
 const OTHER_CODE: Build = Build {
     measurement: 8,

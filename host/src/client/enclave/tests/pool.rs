@@ -1,0 +1,31 @@
+//! How many idle connections are kept.
+
+use super::*;
+
+/// As many questions at once as given; each is answered.
+async fn all_at_once(enclave: &Arc<Enclave>, count: usize) {
+    let ask = |_| {
+        let enclave = Arc::clone(enclave);
+        tokio::spawn(async move { enclave.ask(question(false)).await })
+    };
+    let asked: Vec<_> = (0..count).map(ask).collect();
+    let mut exchanges = Vec::new();
+    for exchange in asked {
+        exchanges.push(exchange.await.unwrap().unwrap());
+    }
+    for exchange in exchanges {
+        assert!(exchange.whole().await.unwrap().receipt.is_some());
+    }
+}
+
+#[tokio::test]
+async fn no_more_idle_connections_are_kept_than_the_limit() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    let enclave = enclave(fake.endpoint(), &hands);
+    let made = || fake.state.connections.load(Ordering::SeqCst);
+    let more = limits::POOL + 2;
+    all_at_once(&enclave, more).await;
+    assert_eq!(made(), more as u64);
+    all_at_once(&enclave, more).await;
+    assert_eq!(made(), more as u64 + 2, "as many as the limit were used again");
+}
