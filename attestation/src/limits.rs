@@ -83,3 +83,20 @@ pub const KEY_ID: usize = 64;
 
 /// Characters in one segment of a resource path.
 pub const RESOURCE_SEGMENT: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_what_an_independent_implementation_must_accept() {
+        assert_eq!(INTEGER, 9_007_199_254_740_991);
+        assert_eq!((REPORT, EVIDENCE), (65_536, 4_194_304));
+        assert_eq!((CERTIFICATE, ATTESTATION_DOCUMENT), (8_192, 8_388_608));
+        assert_eq!((IDENTITY, ADDITIONAL_EVIDENCE), (16_384, 65_536));
+        assert_eq!((INIT_DATA, POLICY), (262_144, 1_048_576));
+        assert_eq!((RECEIPT, RELEASE_HEADER, JWE), (8_192, 12_288, 65_536));
+        assert_eq!(MAX_AGE_SECONDS, 86_400);
+        assert_eq!(1 << INCLUSION_PATH, NONCE_BATCH);
+    }
+}
