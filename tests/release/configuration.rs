@@ -32,7 +32,8 @@ fn the_approved_configuration_gets_the_key_and_the_log_says_so() {
     assert_eq!(log[0]["event"]["decision"], "granted");
     assert_eq!(log[0]["event"]["manifest_sha256"], world.manifest());
     serving.process.ask_to_end();
-    assert_eq!(serving.process.finish().code, 0);
+    let ended = serving.process.finish().expect(0);
+    assert!(ended.told("warning_simulated"), "{ended:#?}");
 }
 
 #[test]

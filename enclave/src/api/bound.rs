@@ -40,3 +40,45 @@ pub async fn require_bound(mut request: Request, next: Next) -> Response {
     }
     next.run(request).await
 }
+
+#[cfg(test)]
+mod tests {
+    use anchorhold_attestation::Nonce;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Answers 200 when the handler behind the middleware sees a proof, 204 when it sees none.
+    async fn seen(path: &str, proof: Option<Bound>) -> StatusCode {
+        let see = |request: Request| async move {
+            match request.extensions().get::<Bound>() {
+                Some(_) => StatusCode::OK,
+                None => StatusCode::NO_CONTENT,
+            }
+        };
+        let app = Router::new().fallback(get(see)).layer(from_fn(require_bound));
+        let mut request = Request::get(path).body(Body::empty()).expect("a request");
+        if let Some(proof) = proof {
+            request.extensions_mut().insert(proof);
+        }
+        app.oneshot(request)
+            .await
+            .expect("the router never fails")
+            .status()
+    }
+
+    #[tokio::test]
+    async fn only_the_connection_gives_a_proof() {
+        let foreign = || Some(Bound::for_tests(Nonce::from_random([1; 32])));
+        assert_eq!(seen("/v1/models", foreign()).await, StatusCode::FORBIDDEN);
+        assert_eq!(seen("/v1/models", None).await, StatusCode::FORBIDDEN);
+        for path in OPEN_PATHS {
+            assert_eq!(seen(path, foreign()).await, StatusCode::NO_CONTENT, "{path}");
+        }
+    }
+}
