@@ -94,6 +94,13 @@ pub const RUNNING: usize = 8;
 /// Time for a request's body to arrive, from its head on. 2 MiB in this time is 70 KiB a second.
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 
+/// How long a connection is read on after its last answer, so that a client still sending gets to read it. A place
+/// is held no longer than by a connection that says nothing.
+pub const LINGER_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes that are read on and thrown away then: the largest body that a configuration can allow.
+pub const LINGER_BYTES: usize = 16 << 20;
+
 /// Texts that end an answer (OpenAI takes 4).
 pub const STOP_TEXTS: usize = 4;
 

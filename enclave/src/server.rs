@@ -7,7 +7,8 @@
 //!
 //! # Invariants
 //! There are never more connections than the limit; further ones wait in the operating system's queue. A
-//! connection carries nothing but HTTP/1.1. When draining begins nothing more is accepted, requests in flight
+//! connection carries nothing but HTTP/1.1. An answer given before its request was read to the end arrives all
+//! the same, unless the rest is beyond a limit. When draining begins nothing more is accepted, requests in flight
 //! get the drain time, and then every connection is cut.
 
 mod pace;
@@ -27,13 +28,14 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+use zeroize::Zeroizing;
 
 use self::pace::{Busy, Pace};
 use self::stream::Shared;
@@ -187,6 +189,7 @@ async fn serve_http<S>(
             )
         }
     };
+    let rest = stream.share();
     let http = http1::Builder::new()
         // The date would be the host's clock.
         .auto_date_header(false)
@@ -200,7 +203,7 @@ async fn serve_http<S>(
     tokio::pin!(http);
     tokio::select! {
         // How a connection ended is the client's affair.
-        _ = http.as_mut() => return,
+        _ = http.as_mut() => return linger(rest, &service.lifecycle).await,
         () = pace.exceeded() => return,
         _ = service.lifecycle.draining() => {}
     }
@@ -208,6 +211,26 @@ async fn serve_http<S>(
     tokio::select! {
         _ = http => {}
         () = pace.exceeded() => {}
+    }
+}
+
+/// Reads on, for a while, what a client is still sending after its answer: closing a socket with unread bytes
+/// resets the connection (RFC 9112, section 9.6), and the answer would be lost on its way.
+async fn linger<S: AsyncRead + Unpin>(mut rest: Shared<S>, lifecycle: &Lifecycle) {
+    let discard = async {
+        let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
+        let mut left = limits::LINGER_BYTES;
+        while let Ok(read @ 1..) = rest.read(&mut buffer).await {
+            match left.checked_sub(read) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    tokio::select! {
+        _ = timeout(limits::LINGER_TIME, discard) => {}
+        // Nobody's bytes hold up the end.
+        _ = lifecycle.draining() => {}
     }
 }
 

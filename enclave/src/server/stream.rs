@@ -34,6 +34,14 @@ impl<S> Shared<S> {
         }
     }
 
+    /// The same stream once more, for when hyper has shut it down.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            stream: Arc::clone(&self.stream),
+            pace: Arc::clone(&self.pace),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, S> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! Tests of the server's bounds: slow, silent and too many peers.
 
 use axum::Extension;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ async fn start(change: impl FnOnce(&mut Limits)) -> Running {
                 "late"
             }),
         )
+        .route("/refused", post(async || StatusCode::PAYLOAD_TOO_LARGE))
         .route("/never", get(async || std::future::pending::<&str>().await))
         .route(
             "/exporter",
@@ -185,6 +187,45 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     drop(first);
     let mut third = timeout(Duration::from_secs(5), third).await.unwrap().unwrap();
     assert!(ask(&mut third, "/").await.ends_with("hello"));
+}
+
+/// Sends `bytes` of a body that is refused unread, then reads the answer.
+async fn refused(stream: &mut TlsStream<TcpStream>, bytes: usize) -> std::io::Result<String> {
+    let head = format!("POST /refused HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    for sent in (0..bytes).step_by(1 << 16) {
+        stream.write_all(&vec![b'x'; (bytes - sent).min(1 << 16)]).await?;
+        // The answer is under way, and the server done with it, long before the end of the body.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stream.flush().await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_client_that_sends_on_still_gets_its_answer() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    let answer = refused(&mut stream, 4 << 20).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_a_client_sends_on_is_bounded_and_holds_up_no_drain() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    assert!(refused(&mut stream, 64 << 20).await.is_err());
+    let mut stream = server.connect().await.unwrap();
+    let head = "POST /refused HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    server.lifecycle.drain(Cause::Signal);
+    let ended = timeout(Duration::from_secs(1), server.task).await;
+    ended.expect("the drain does not wait for the body").unwrap();
 }
 
 #[tokio::test]

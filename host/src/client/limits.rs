@@ -59,6 +59,10 @@ pub const PROXY_HEAD: Duration = Duration::from_secs(10);
 /// For a local program to send the body of its request.
 pub const PROXY_BODY: Duration = Duration::from_secs(60);
 
+/// For a local program to send the rest of a request that was refused, up to [`REQUEST_BYTES`] more of it: on this
+/// machine, and so at once unless it stalls.
+pub const PROXY_DISCARD: Duration = Duration::from_secs(5);
+
 /// For answers in flight when the proxy is told to stop.
 pub const PROXY_DRAIN: Duration = Duration::from_secs(10);
 

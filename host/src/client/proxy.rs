@@ -150,16 +150,7 @@ impl Proxy {
             let (access, shared) = (Arc::clone(&access), shared.clone());
             let service = service_fn(move |request| {
                 let (access, shared) = (Arc::clone(&access), shared.clone());
-                async move {
-                    let answer = match access.admit(hyper::Request::headers(&request)) {
-                        Ok(admitted) => forward::forward(admitted, &shared, request).await,
-                        Err(refused) => Err(Fault::Access(refused)),
-                    };
-                    Ok::<_, Infallible>(answer.unwrap_or_else(|fault| {
-                        shared.notice(&fault);
-                        fault.response()
-                    }))
-                }
+                async move { Ok::<_, Infallible>(forward::answer(&access, &shared, request).await) }
             });
             let (stream, slot) = accepted;
             let connection = http1::Builder::new()

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Uri};
 use tokio::sync::mpsc;
 
 use super::Shared;
-use super::access::Admitted;
+use super::access::{Access, Admitted};
 use super::answer::{Fault, LocalBody, whole};
 use crate::client::bound::Question;
 use crate::client::exchange::Exchange;
@@ -38,13 +39,47 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Forwards an admitted request.
-pub(super) async fn forward(
-    _admitted: Admitted,
+/// Answers a local program's request, with its proven answer or with what is wrong.
+pub(super) async fn answer(
+    access: &Access,
     shared: &Shared,
     request: Request<Incoming>,
+) -> Response<LocalBody> {
+    let (parts, mut body) = request.into_parts();
+    let answer = match access.admit(&parts.headers) {
+        Ok(admitted) => forward(admitted, shared, parts, &mut body).await,
+        Err(refused) => Err(Fault::Access(refused)),
+    };
+    match answer {
+        Ok(answer) => answer,
+        Err(fault) => {
+            shared.notice(&fault);
+            // A connection closed with unread bytes is reset, and the program would not see why it was refused.
+            let _ = tokio::time::timeout(limits::PROXY_DISCARD, discard(&mut body)).await;
+            fault.response()
+        }
+    }
+}
+
+async fn discard(body: &mut Incoming) {
+    let mut left = limits::REQUEST_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(piece) = frame.into_data() {
+            left = left.saturating_sub(piece.len());
+            wipe(piece);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}
+
+async fn forward(
+    _admitted: Admitted,
+    shared: &Shared,
+    parts: Parts,
+    body: &mut Incoming,
 ) -> Result<Response<LocalBody>, Fault> {
-    let (parts, body) = request.into_parts();
     let path = allowed_path(&parts.uri).ok_or(Fault::Path)?;
     if parts.method != Method::GET && parts.method != Method::POST {
         return Err(Fault::Method);
@@ -162,7 +197,7 @@ fn back(received: &HeaderMap) -> HeaderMap {
     headers
 }
 
-async fn read(mut body: Incoming) -> Result<Wiped, Fault> {
+async fn read(body: &mut Incoming) -> Result<Wiped, Fault> {
     let mut bytes = Wiped::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Fault::RequestBody)?;

@@ -309,3 +309,21 @@ async fn receipts_are_kept_before_an_answer_ends() {
         "{unkept}"
     );
 }
+
+#[tokio::test]
+async fn a_program_that_sends_much_still_reads_why_it_is_refused() {
+    let fake = Fake::start(GENUINE).await;
+    let proxy = Running::start(&fake, Place::Loopback(0), None).await;
+    let large = "x".repeat(limits::REQUEST_BYTES + 1);
+    let answer = proxy.ask("POST /v1/chat/completions", "", &large).await;
+    assert!(answer.contains("request_too_large"), "{answer}");
+    let answer = proxy.ask("POST /v2/elsewhere", "", &large[..8 << 20]).await;
+    assert!(answer.contains("not_found"), "{answer}");
+    let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], proxy.port)));
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer wrong\r\n",
+        proxy.port
+    );
+    let answer = exchange(stream.await.unwrap(), &head, &large[..8 << 20]).await;
+    assert!(answer.contains("invalid_api_key"), "{answer}");
+}
