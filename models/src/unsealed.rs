@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use memmap2::MmapMut;
 use zeroize::ZeroizeOnDrop;
 
 use anchorhold_encoding::Digest;
@@ -18,7 +19,8 @@ use crate::secret::wipe;
 
 /// Bytes in clear. Read them through `Deref`; they are wiped when dropped.
 pub struct Plaintext {
-    bytes: Vec<u8>,
+    /// Pages of its own: none is shared with other data, and all go back to the system at once.
+    bytes: MmapMut,
     /// Where plaintext may lie: the rest was never touched, and wiping it would only make the system find
     /// memory for it.
     written: usize,
@@ -27,10 +29,12 @@ pub struct Plaintext {
 impl Plaintext {
     /// Zeros to be written over. The system gives zero pages lazily, so this costs nothing by itself.
     pub(crate) fn zeroed(length: usize) -> Self {
-        Self {
-            bytes: vec![0; length],
-            written: 0,
-        }
+        let bytes = MmapMut::map_anon(length).expect("the system has address space for a buffer");
+        // Touching a gigabyte first costs a fault for each page, as long as hashing it does when pages are small.
+        // A system without large pages has small ones.
+        #[cfg(target_os = "linux")]
+        let _ = bytes.advise(memmap2::Advice::HugePage);
+        Self { bytes, written: 0 }
     }
 
     /// The bytes from `from` up to `to`, to be written.
