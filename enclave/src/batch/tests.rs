@@ -133,3 +133,24 @@ async fn nobody_waits_for_a_stuck_platform() {
         Some(NoEvidence::Unavailable)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_clients_than_one_report_covers_get_two() {
+    let (service, _) = service();
+    let most = limits::BATCH_NONCES as u64;
+    let mut asks = Vec::new();
+    for number in 0..u16::try_from(most).unwrap() + 100 {
+        let service = service.clone();
+        asks.push(tokio::spawn(async move {
+            service.evidence_for(nonce(number)).await.unwrap().proof.size
+        }));
+        // Time stands still meanwhile: the window of the first batch is open all along.
+        tokio::task::yield_now().await;
+    }
+    let mut sizes = Vec::new();
+    for ask in asks {
+        sizes.push(ask.await.unwrap());
+    }
+    assert_eq!(sizes.iter().filter(|size| **size == most).count() as u64, most);
+    assert_eq!(sizes.iter().filter(|size| **size == 100).count(), 100);
+}

@@ -4,6 +4,10 @@ use anchorhold_encoding::sha256;
 
 use super::*;
 use crate::config::tests::EXAMPLE;
+#[cfg(feature = "insecure-simulated")]
+use crate::rcar::tests::broker::{Broker, Fault};
+#[cfg(feature = "insecure-simulated")]
+use crate::rcar::{RcarError, Refusal};
 use crate::run::RunOutcome;
 
 fn launch(host_data: Digest<32>, text: &str) -> Vec<u8> {
@@ -54,7 +58,10 @@ fn what_is_not_a_launch_is_told_from_what_is_too_much() {
     let mut other = launch(digest, EXAMPLE);
     other[0] ^= 1;
     assert_eq!(error(locked(&other)), BootError::Launch(LaunchError::NoRecord));
-    let long = "#".repeat(limits::LAUNCH_BYTES);
+    let longest = limits::LAUNCH_BYTES - LaunchRecord::LENGTH;
+    let most = format!("{EXAMPLE}{}", "#".repeat(longest - EXAMPLE.len()));
+    assert!(locked(&launch(sha256(&[most.as_bytes()]), &most)).is_ok());
+    let long = format!("{most}#");
     let too_large = launch(sha256(&[long.as_bytes()]), &long);
     assert_eq!(
         error(locked(&too_large)),
@@ -99,4 +106,29 @@ fn attesting_commits_to_what_was_measured() {
         document.model.manifest_sha256,
         attested.config.model.manifest_sha256
     );
+}
+
+/// What comes of asking a broker with `fault`, and how many sessions were asked for.
+#[cfg(feature = "insecure-simulated")]
+async fn asked(fault: Fault, attempts: u32) -> (Result<(), BootError>, usize) {
+    let broker = Broker::start(fault).await;
+    let text = broker.configuration();
+    let text = text.replace("[broker]", &format!("[broker]\nattempts = {attempts}"));
+    let locked = locked(&launch(sha256(&[text.as_bytes()]), &text)).ok().unwrap();
+    let keyed = locked.attest().ok().unwrap().obtain_key().await;
+    (keyed.map(|_| ()), broker.sessions())
+}
+
+#[cfg(feature = "insecure-simulated")]
+#[tokio::test]
+async fn a_failing_broker_is_asked_as_often_as_configured_and_a_refusing_one_once() {
+    let failed = || Err(BootError::Broker(RcarError::BrokerFailed));
+    assert_eq!(asked(Fault::ServerError, 1).await, (failed(), 1));
+    assert_eq!(asked(Fault::ServerError, 3).await, (failed(), 3));
+    let refused = RcarError::Denied(Refusal::Resource);
+    assert_eq!(
+        asked(Fault::RefuseResource, 3).await,
+        (Err(BootError::Broker(refused)), 1)
+    );
+    assert_eq!(asked(Fault::None, 3).await, (Ok(()), 1));
 }

@@ -151,6 +151,11 @@ impl Broker {
         self.inner.seen.lock().unwrap().tee_keys.clone()
     }
 
+    /// Sessions that were asked for, the refused ones too.
+    pub(crate) fn sessions(&self) -> usize {
+        self.inner.seen.lock().unwrap().sessions
+    }
+
     pub(crate) fn saw_binding_evidence(&self) -> bool {
         self.inner.seen.lock().unwrap().binding
     }
