@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::arguments::Arguments;
-use crate::figures::{Report, median, range, rounded};
+use crate::figures::{Report, around_median, median, rounded};
 use crate::model::Size;
 use crate::stack::{self, Stack};
 
@@ -26,8 +26,8 @@ const COLUMNS: &[&str] = &[
     "bare tokens/s",
     "stack tokens/s",
     "cost %",
-    "least %",
-    "most %",
+    "from %",
+    "to %",
     "cost after first %",
     "added to first ms",
     "added/token us",
@@ -95,15 +95,15 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
             firsts.push((through.first.as_secs_f64() - bare.first.as_secs_f64()) * 1e3);
             each.push((other - one) / count * 1e6);
         }
-        let (least, most) = range(&costs);
+        let (from, to) = around_median(&costs);
         let mut row = vec![json!(size.name()), json!(tokens)];
-        let figures = [median(&rates[0]), median(&rates[1]), median(&costs), least, most];
+        let figures = [median(&rates[0]), median(&rates[1]), median(&costs), from, to];
         row.extend(figures.map(rounded));
         row.extend([median(&later), median(&firsts), median(&each)].map(rounded));
         report.row(row);
     }
     report.note(format!(
-        "medians of {pairs} interleaved pairs; cost = 1 - stack/bare over the whole answer, prompt included; \
+        "medians of {pairs} interleaved pairs, from and to: where the median of the cost lies in 95 of 100 such runs; cost = 1 - stack/bare over the whole answer, prompt included; \
          stack = library client, bound TLS 1.3 connection, event stream, receipt checked, on the same cores"
     ));
     Ok(report)

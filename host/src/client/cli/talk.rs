@@ -64,11 +64,12 @@ impl<'a> Conversation<'a> {
             content: question,
         });
         let (output, to_terminal) = (self.output, self.to_terminal);
-        let mut shown = Ok(());
+        let (mut shown, mut any) = (Ok(()), false);
         let show = |text: &str| {
             if output.is_json() || shown.is_err() {
                 return;
             }
+            any = true;
             shown = if to_terminal {
                 output.bytes(printable(text).as_bytes())
             } else {
@@ -76,8 +77,8 @@ impl<'a> Conversation<'a> {
             };
         };
         let answered = self.asker.ask(&self.messages, show).await;
-        if !output.is_json() {
-            shown?;
+        shown?;
+        if !output.is_json() && (any || answered.is_ok()) {
             output.bytes(b"\n")?;
         }
         let Answered {
@@ -85,7 +86,9 @@ impl<'a> Conversation<'a> {
             finish_reason,
             receipt,
         } = answered.inspect_err(|_| {
-            output.talk("the text above, if any, is NOT proven to be the enclave's answer");
+            if any {
+                output.talk("the text above is NOT proven to be the enclave's answer");
+            }
         })?;
         let name = receipt.short_name();
         let kept = match &self.keeper {
