@@ -159,3 +159,44 @@ async fn nobody_listening_is_transient() {
     let error = client_of(&text).obtain().await.err().unwrap();
     assert_eq!(error, RcarError::Unreachable);
 }
+
+#[test]
+fn only_a_refusal_in_the_protocols_words_is_one() {
+    let outcome = |status: StatusCode, body: &str, refusal| {
+        let answer = http::Answer {
+            status,
+            headers: hyper::HeaderMap::new(),
+            body: body.to_owned().into(),
+        };
+        accepted(answer, refusal).err()
+    };
+    let words = r#"{"type":"https://example/errors/PolicyDeny","detail":"no"}"#;
+    let (denied, protocol) = (
+        |refusal| Some(RcarError::Denied(refusal)),
+        Some(RcarError::Protocol),
+    );
+    let unauthorized = StatusCode::UNAUTHORIZED;
+    assert_eq!(outcome(StatusCode::OK, "", Refusal::Evidence), None);
+    assert_eq!(
+        outcome(unauthorized, words, Refusal::Evidence),
+        denied(Refusal::Evidence)
+    );
+    assert_eq!(
+        outcome(StatusCode::NOT_FOUND, words, Refusal::Resource),
+        denied(Refusal::UnknownResource)
+    );
+    assert_eq!(
+        outcome(StatusCode::NOT_FOUND, words, Refusal::Session),
+        denied(Refusal::Session)
+    );
+    // A proxy's page, and a redirection: nobody who knows this protocol has answered.
+    assert_eq!(
+        outcome(unauthorized, "<html>", Refusal::Evidence),
+        protocol.clone()
+    );
+    assert_eq!(outcome(StatusCode::FOUND, words, Refusal::Evidence), protocol);
+    assert_eq!(
+        outcome(StatusCode::BAD_GATEWAY, words, Refusal::Evidence),
+        Some(RcarError::BrokerFailed)
+    );
+}

@@ -175,7 +175,12 @@ impl Inner {
             .headers()
             .get("cookie")
             .is_some_and(|c| c == "kbs-session-id=abc");
+        let json = request
+            .headers()
+            .get("content-type")
+            .map(|kind| kind == "application/json");
         let body = request.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(json, (!body.is_empty()).then_some(true), "what is sent is named");
         match path.as_str() {
             "/kbs/v0/auth" => self.auth(&body).await,
             _ if !has_cookie => refusal(StatusCode::UNAUTHORIZED),
