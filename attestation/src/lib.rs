@@ -15,6 +15,8 @@
 //! - [`binding`]: nonces, report data, and what a Relying Party expects there
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
+//! - [`azure`]: Azure's paravisor and its vTPM, on either
+//! - [`tdx`]: Intel TDX
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
@@ -37,6 +39,7 @@
 )]
 
 pub mod appraise;
+pub mod azure;
 mod base64_text;
 pub mod binding;
 pub mod channel;
@@ -57,6 +60,9 @@ pub mod reference;
 pub mod release;
 mod signature;
 pub mod simulated;
+pub mod tdx;
+#[cfg(test)]
+mod testdata;
 pub mod time;
 pub mod verify;
 

@@ -11,6 +11,22 @@ pub const INTEGER: u64 = (1 << 53) - 1;
 /// A hardware report: the largest known are TDX quotes, below 8 KiB; newer ones may be a few times larger.
 pub const REPORT: usize = 64 * 1024;
 
+/// Intel's collateral for one family as a file: below 20 KiB, half of it revoked serial numbers, which may become
+/// many more.
+pub const TDX_COLLATERAL: usize = 512 * 1024;
+
+/// A CC event log: firmware reserves 64 to 256 KiB for it.
+pub const EVENT_LOG: usize = 1024 * 1024;
+
+/// Events in it: a verbose boot loader logs a few hundred.
+pub const EVENTS: usize = 8192;
+
+/// Digests of one event: one a hash algorithm, of which five are registered and one is used.
+pub const EVENT_DIGESTS: usize = 8;
+
+/// An HCL report: the size of NV index 0x01400001 (Azure guest attestation design).
+pub const HCL_REPORT: usize = 2600;
+
 /// Devices beside the CPU: eight GPUs and four switches fit in one machine of today.
 pub const DEVICES: usize = 16;
 

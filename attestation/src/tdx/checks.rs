@@ -1,0 +1,160 @@
+//! Checks without cryptography, before dcap-qvl is asked: anchors, names, dates, revocation.
+//!
+//! Why apart: here is what dcap-qvl does not check (which root a chain shows, what a certificate is named, whose
+//! chain comes with the PCK CRL), and what it does check but cannot name.
+//!
+//! # Invariants
+//! Every certificate, list and document of the collateral and the quote passes here before any is used.
+
+use super::anchors::Anchors;
+use super::certificate::{CrlFacts, Facts};
+use super::collateral::{Collateral, Dates};
+use super::error::{
+    Certificate, CertificateCheck, CollateralCheck, Crl, CrlCheck, Document, DocumentCheck, TdxError,
+};
+use super::pem;
+use crate::time::Timestamp;
+
+const PCK: &[&str] = &["Intel SGX PCK Certificate"];
+const PCK_CA: &[&str] = &["Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"];
+const SIGNER: &[&str] = &["Intel SGX TCB Signing"];
+const ROOT: &[&str] = &["Intel SGX Root CA"];
+
+/// The PCK chain that came in the quote: platform, authority, root.
+pub(super) struct PckChain {
+    pub(super) pck: Facts,
+    pub(super) authority: Facts,
+    pub(super) root: Facts,
+}
+
+impl PckChain {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, TdxError> {
+        let [pck, authority, root] =
+            pem::chain(text).map_err(|_| wrong(CertificateCheck::Text, Certificate::Pck))?;
+        let facts = |der, whose| Facts::parse(der).ok_or_else(|| wrong(CertificateCheck::Encoding, whose));
+        Ok(Self {
+            pck: facts(pck, Certificate::Pck)?,
+            authority: facts(authority, Certificate::PckCa)?,
+            root: facts(root, Certificate::Root)?,
+        })
+    }
+}
+
+pub(super) const fn wrong(check: CertificateCheck, certificate: Certificate) -> TdxError {
+    TdxError::Certificate { check, certificate }
+}
+
+/// All of them, in the order of the documentation.
+pub(super) fn before(
+    text: &[u8],
+    chain: &PckChain,
+    collateral: &Collateral,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Result<(), TdxError> {
+    if let Some(given) = &collateral.pck_chain
+        && given.as_bytes() != text
+    {
+        return Err(TdxError::Collateral(CollateralCheck::PckChain));
+    }
+    let [crl_issuer, _] = &collateral.crl_issuer;
+    let [tcb_signer, _] = &collateral.tcb_signer;
+    let [qe_signer, _] = &collateral.qe_signer;
+    for [_, root] in [
+        &collateral.crl_issuer,
+        &collateral.tcb_signer,
+        &collateral.qe_signer,
+    ] {
+        anchored(root, anchors)?;
+    }
+    anchored(&chain.root, anchors)?;
+    if crl_issuer.der != chain.authority.der {
+        return Err(wrong(CertificateCheck::Issuer, Certificate::CrlIssuer));
+    }
+    for (facts, whose, names) in [
+        (&chain.root, Certificate::Root, ROOT),
+        (&chain.authority, Certificate::PckCa, PCK_CA),
+        (&chain.pck, Certificate::Pck, PCK),
+        (tcb_signer, Certificate::TcbSigner, SIGNER),
+        (qe_signer, Certificate::QeIdentitySigner, SIGNER),
+    ] {
+        certificate(facts, whose, names, now)?;
+    }
+    list(&collateral.root_crl, Crl::Root, &chain.root, now)?;
+    list(&collateral.pck_crl, Crl::Pck, &chain.authority, now)?;
+    for (list, facts, whose) in [
+        (&collateral.root_crl, &chain.root, Certificate::Root),
+        (&collateral.root_crl, &chain.authority, Certificate::PckCa),
+        (&collateral.root_crl, tcb_signer, Certificate::TcbSigner),
+        (&collateral.root_crl, qe_signer, Certificate::QeIdentitySigner),
+        (&collateral.pck_crl, &chain.pck, Certificate::Pck),
+    ] {
+        if list.lists(facts) {
+            return Err(wrong(CertificateCheck::Revoked, whose));
+        }
+    }
+    documents(collateral, now)
+}
+
+/// The root a chain shows must be the anchor, byte for byte: nothing signs the copy that is shown.
+fn anchored(root: &Facts, anchors: &Anchors) -> Result<(), TdxError> {
+    if root.der == anchors.root() {
+        Ok(())
+    } else {
+        Err(wrong(CertificateCheck::Root, Certificate::Root))
+    }
+}
+
+fn certificate(facts: &Facts, whose: Certificate, names: &[&str], now: Timestamp) -> Result<(), TdxError> {
+    if !names.contains(&facts.name.as_str()) {
+        return Err(wrong(CertificateCheck::Name, whose));
+    }
+    if now < facts.not_before {
+        return Err(wrong(CertificateCheck::NotYet, whose));
+    }
+    if now > facts.not_after {
+        return Err(wrong(CertificateCheck::Expired, whose));
+    }
+    Ok(())
+}
+
+fn list(facts: &CrlFacts, crl: Crl, issuer: &Facts, now: Timestamp) -> Result<(), TdxError> {
+    let refuse = |check| Err(TdxError::Crl { check, crl });
+    if facts.issuer != issuer.name {
+        return refuse(CrlCheck::Issuer);
+    }
+    if now < facts.this_update {
+        return refuse(CrlCheck::NotYet);
+    }
+    // webpki calls a list expired from the very second of its next update on.
+    if facts.next_update.is_none_or(|next| now >= next) {
+        return refuse(CrlCheck::Expired);
+    }
+    Ok(())
+}
+
+fn documents(collateral: &Collateral, now: Timestamp) -> Result<(), TdxError> {
+    let (tcb, qe) = (&collateral.tcb_info, &collateral.qe_identity);
+    document(
+        Document::TcbInfo,
+        tcb.id == "TDX" && tcb.version == 3,
+        collateral.tcb_info_dates,
+        now,
+    )?;
+    let known = qe.id == "TD_QE" && (qe.version == 2 || qe.version == 3);
+    document(Document::QeIdentity, known, collateral.qe_identity_dates, now)
+}
+
+fn document(document: Document, known: bool, dates: Dates, now: Timestamp) -> Result<(), TdxError> {
+    let refuse = |check| Err(TdxError::Document { check, document });
+    if !known {
+        return refuse(DocumentCheck::Kind);
+    }
+    if now < dates.issued {
+        return refuse(DocumentCheck::NotYet);
+    }
+    if now > dates.next_update {
+        return refuse(DocumentCheck::Expired);
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Verification of quotes: real ones with the verdicts of their collection, and a fake authority's.
+
+use super::*;
+use crate::claims::Class;
+use crate::testdata::evidence;
+
+mod corpus;
+
+/// Seconds since 1970 of `YYYY-MM-DDThh:mm:ssZ`.
+fn time(text: &str) -> Timestamp {
+    collateral::date(text).unwrap()
+}
+
+/// A quote and its collateral, by folder.
+fn real(test: &str, folder: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let quote = evidence(test, &format!("tdx/{folder}/quote.bin"))?;
+    Some((quote, evidence(test, &format!("tdx/{folder}/collateral.json"))?))
+}
+
+#[test]
+fn every_check_has_its_own_identifier_and_its_line_in_the_documentation() {
+    let page = include_str!("../../../docs/platforms/tdx.md");
+    let mut ids: Vec<&str> = [
+        QuoteCheck::ALL.iter().map(|check| check.id()).collect::<Vec<_>>(),
+        CertificateCheck::ALL.iter().map(|check| check.id()).collect(),
+        CrlCheck::ALL.iter().map(|check| check.id()).collect(),
+        DocumentCheck::ALL.iter().map(|check| check.id()).collect(),
+        EnclaveCheck::ALL.iter().map(|check| check.id()).collect(),
+        PlatformCheck::ALL.iter().map(|check| check.id()).collect(),
+        DomainCheck::ALL.iter().map(|check| check.id()).collect(),
+        CollateralCheck::ALL.iter().map(|check| check.id()).collect(),
+        vec![TdxError::UNEXPLAINED],
+    ]
+    .concat();
+    for id in &ids {
+        assert!(page.contains(&format!("| `{id}` |")), "{id}");
+    }
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
+fn the_compiled_root_is_intels() {
+    const NAME: &str = "tdx::the_compiled_root_is_intels";
+    let Some(root) = evidence(NAME, "anchors/intel/IntelSGXRootCA.der") else {
+        return;
+    };
+    assert_eq!(Anchors::intel(), Anchors::given(root));
+    assert_eq!(Anchors::intel().class(), Class::Real);
+    assert_eq!(Anchors::given(vec![0]).class(), Class::Insecure);
+}
