@@ -15,7 +15,6 @@
 //! - [`binding`]: nonces, report data, and what a Relying Party expects there
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
-//! - [`azure`]: Azure's paravisor and its vTPM, on either
 //! - [`tdx`]: Intel TDX
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
@@ -39,7 +38,6 @@
 )]
 
 pub mod appraise;
-pub mod azure;
 mod base64_text;
 pub mod binding;
 pub mod channel;
