@@ -15,6 +15,7 @@
 //! - [`binding`]: nonces, report data, and what a Relying Party expects there
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
+//! - [`x509`]: certificates and revocation lists, proven
 //! - [`tdx`]: Intel TDX
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
@@ -63,6 +64,7 @@ pub mod tdx;
 mod testdata;
 pub mod time;
 pub mod verify;
+pub mod x509;
 
 pub use appraise::{Appraised, ReleaseGrant};
 pub use binding::{

@@ -27,6 +27,10 @@ pub const EVENT_DIGESTS: usize = 8;
 /// An HCL report: the size of NV index 0x01400001 (Azure guest attestation design).
 pub const HCL_REPORT: usize = 2600;
 
+/// Events of one register among which the one to blame is searched for: the work grows with the square, a tenth of
+/// a second here.
+pub const EVENT_SEARCH: usize = 512;
+
 /// Devices beside the CPU: eight GPUs and four switches fit in one machine of today.
 pub const DEVICES: usize = 16;
 
@@ -35,6 +39,12 @@ pub const DEVICE_CERTIFICATES: usize = 8;
 
 /// One certificate in DER: vendors' are below 4 KiB.
 pub const CERTIFICATE: usize = 8 * 1024;
+
+/// Certificates between a leaf and its anchor, the leaf included: NVIDIA's four, and room for one new level or two.
+pub const PATH: usize = 6;
+
+/// One revocation list in DER: AMD's are below 1 KiB, Intel's 20 KiB of revoked serial numbers.
+pub const CRL: usize = 512 * 1024;
 
 /// Characters in the name of a kind of device: a vendor's short name.
 pub const DEVICE_KIND: usize = 32;

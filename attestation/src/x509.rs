@@ -1,0 +1,31 @@
+//! Certificates and revocation lists (RFC 5280), as strictly as hardware vendors' own allow.
+//!
+//! Why apart: every vendor signs with a hierarchy, and each peculiarity (AMD's serial number 0, its two forms of
+//! RSA-PSS parameters) must be met once.
+//!
+//! - [`certificate`]: one certificate, read
+//! - [`key`]: public keys and algorithm identifiers
+//! - [`chain`]: a path to a pinned anchor, proven
+//! - [`crl`]: a revocation list, proven
+//! - [`fault`]: what can be wrong with any of them
+//!
+//! # Invariants
+//! Signatures are checked over the bytes as they came. Only DER is read: what does not encode to the same bytes
+//! is refused. Only [`chain`] makes a [`VerifiedChain`], only [`crl`] a [`VerifiedCrl`].
+
+pub mod certificate;
+pub mod chain;
+pub mod crl;
+pub mod fault;
+pub mod key;
+
+pub use certificate::Certificate;
+pub use chain::{Anchor, ChainError, VerifiedChain};
+pub use crl::{Crl, VerifiedCrl};
+pub use fault::Fault;
+pub use key::{KeyKind, PublicKey};
+
+#[cfg(test)]
+pub(crate) mod forge;
+#[cfg(test)]
+mod tests;
