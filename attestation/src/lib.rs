@@ -16,7 +16,7 @@
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
 //! - [`x509`]: certificates and revocation lists, proven
-//! - [`tdx`]: Intel TDX
+//! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
@@ -41,6 +41,7 @@
 pub mod appraise;
 mod base64_text;
 pub mod binding;
+pub mod ccel;
 pub mod channel;
 pub mod claims;
 pub mod denial;
