@@ -180,6 +180,19 @@ fn an_older_version_under_the_same_key_is_refused() {
 }
 
 #[test]
+fn a_header_is_read_up_to_the_limit_and_no_further() {
+    let sealed = Sealed::new(b"text");
+    let claims = |length: usize| {
+        let length = u32::try_from(length).unwrap().to_be_bytes();
+        sealed.refusal(&[&sealed.file[..12], &length[..]].concat())
+    };
+    // Within the limit what is missing is looked for; beyond it nothing is set aside.
+    assert_eq!(claims(crate::limits::HEADER), UnsealError::Truncated);
+    assert_eq!(claims(crate::limits::HEADER + 1), UnsealError::Header);
+    assert_eq!(claims(u32::MAX as usize), UnsealError::Header);
+}
+
+#[test]
 fn headers_have_one_form() {
     let sealed = Sealed::new(b"text");
     let json = String::from_utf8(sealed.header.to_vec()).unwrap();
