@@ -17,6 +17,7 @@
 //! - [`simulated`]: the platform without hardware
 //! - [`x509`]: certificates and revocation lists, proven
 //! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
+//! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
@@ -39,6 +40,7 @@
 )]
 
 pub mod appraise;
+pub mod azure;
 mod base64_text;
 pub mod binding;
 pub mod ccel;

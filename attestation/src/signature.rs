@@ -7,8 +7,8 @@
 
 use anchorhold_encoding::Digest;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, ED25519,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
+    ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// A signature was checked and holds.
@@ -24,10 +24,11 @@ pub(crate) enum Scheme {
     /// ECDSA on P-384 with SHA-384, the signature in DER (FIPS 186-5; RFC 3279 section 2.2.3). Key: a point.
     EcdsaP384,
     /// The same, the signature as r and s of 48 bytes each, big endian.
-    #[cfg_attr(not(test), allow(dead_code))] // for reports; removed with the first of them
     EcdsaP384Fixed,
     /// ECDSA on P-256 with SHA-256, the signature in DER. Key: a point.
     EcdsaP256,
+    /// The same, the signature as r and s of 32 bytes each, big endian.
+    EcdsaP256Fixed,
 }
 
 impl Scheme {
@@ -38,6 +39,7 @@ impl Scheme {
             Self::EcdsaP384 => &ECDSA_P384_SHA384_ASN1,
             Self::EcdsaP384Fixed => &ECDSA_P384_SHA384_FIXED,
             Self::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
+            Self::EcdsaP256Fixed => &ECDSA_P256_SHA256_FIXED,
         }
     }
 }
@@ -65,8 +67,8 @@ mod tests {
     use super::*;
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
-        EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
+        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
     };
 
     #[test]
@@ -89,11 +91,13 @@ mod tests {
             Scheme::EcdsaP384,
             Scheme::EcdsaP384Fixed,
             Scheme::EcdsaP256,
+            Scheme::EcdsaP256Fixed,
         ];
         for (right, signing) in [
             (Scheme::EcdsaP384, &ECDSA_P384_SHA384_ASN1_SIGNING),
             (Scheme::EcdsaP384Fixed, &ECDSA_P384_SHA384_FIXED_SIGNING),
             (Scheme::EcdsaP256, &ECDSA_P256_SHA256_ASN1_SIGNING),
+            (Scheme::EcdsaP256Fixed, &ECDSA_P256_SHA256_FIXED_SIGNING),
         ] {
             let pair = EcdsaKeyPair::generate(signing).unwrap();
             let signature = pair.sign(&SystemRandom::new(), b"message").unwrap();

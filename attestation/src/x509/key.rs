@@ -105,7 +105,7 @@ impl PublicKey {
         let kind = match scheme {
             Scheme::RsaPssSha384 | Scheme::RsaPkcs1Sha256 => KeyKind::Rsa,
             Scheme::EcdsaP384 | Scheme::EcdsaP384Fixed => KeyKind::P384,
-            Scheme::EcdsaP256 => KeyKind::P256,
+            Scheme::EcdsaP256 | Scheme::EcdsaP256Fixed => KeyKind::P256,
         };
         if kind != self.kind {
             return None;
