@@ -115,7 +115,8 @@ impl RuntimeClaims {
         &self.key
     }
 
-    /// The 64 bytes that NV index 0x01400002 had when the report was made; `None` from a paravisor before 2023.
+    /// The 64 bytes that NV index 0x01400002 had when the report was made; `None` from an older
+    /// paravisor, such as the real one of March 2023.
     #[must_use]
     pub const fn user_data(&self) -> Option<&ReportData> {
         self.user_data.as_ref()

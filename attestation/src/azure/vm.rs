@@ -82,15 +82,37 @@ impl<'de> Deserialize<'de> for RootCertificate {
     }
 }
 
-/// The revision of the TPM 2.0 library that a vTPM implements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub enum TpmVersion {
-    /// Revision 1.38.
-    #[serde(rename = "1.38")]
-    R138,
-    /// Version 1.85.
-    #[serde(rename = "1.85")]
-    V185,
+/// The revision of the TPM 2.0 library that a vTPM implements: 138 is 1.38.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TpmVersion(u16);
+
+impl TpmVersion {
+    /// A digit, a point and two digits; `None` when it is not that.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let &[major, b'.', tens, ones] = text.as_bytes() else {
+            return None;
+        };
+        let digits = [major, tens, ones];
+        let number = std::str::from_utf8(&digits).ok()?;
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        number.parse().ok().map(Self)
+    }
+
+    /// A hundred times the version: 138 for 1.38.
+    #[must_use]
+    pub const fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for TpmVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a version"))
+    }
 }
 
 /// To what a VM's state is sealed by the hardware when no key service answers.
@@ -187,6 +209,15 @@ mod tests {
             "+123abcd-4567-89ef-0123-456789abcdef",
         ] {
             assert_eq!(Uuid::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_three_digits_and_a_point() {
+        assert_eq!(TpmVersion::parse("1.38").map(TpmVersion::hundredths), Some(138));
+        assert!(TpmVersion::parse("1.38") < TpmVersion::parse("1.85"));
+        for bad in ["", "138", "1.3", "1.380", "+.38", "1.-3", "1.3\u{e9}", "1,38"] {
+            assert_eq!(TpmVersion::parse(bad), None, "{bad}");
         }
     }
 

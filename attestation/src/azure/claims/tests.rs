@@ -29,7 +29,7 @@ fn every_member_has_an_accessor() {
     );
     assert_eq!(vm.interactive_console_enabled(), Some(true));
     assert_eq!(vm.ipmi_enabled(), Some(true));
-    assert_eq!(vm.tpm_version(), Some(TpmVersion::V185));
+    assert_eq!(vm.tpm_version(), TpmVersion::parse("1.85"));
     assert_eq!(vm.tpm_persisted(), Some(false));
     assert_eq!(vm.filtered_vpci_devices_allowed(), Some(true));
     assert_eq!(
@@ -92,7 +92,7 @@ fn members_are_known_of_their_type_and_there_once() {
         assert_eq!(with_vm(&text).unwrap_err(), shape(), "{other}");
     }
     for (from, to) in [
-        ("\"1.85\"", "\"1.59\""),
+        ("\"1.85\"", "\"2.0\""),
         ("\"signer\",\"key", "\"Signer\",\"key"),
         ("\"id\":", "\"id\":\"\",\"more\":"),
         ("0707070707\"", "07070707\""),
