@@ -16,6 +16,7 @@
 //! - [`rcar`]: the report data of RCAR, with its padding rule
 //! - [`simulated`]: the platform without hardware
 //! - [`x509`]: certificates and revocation lists, proven
+//! - [`snp`]: AMD SEV-SNP
 //! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
 //! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
@@ -62,6 +63,7 @@ pub mod reference;
 pub mod release;
 mod signature;
 pub mod simulated;
+pub mod snp;
 pub mod tdx;
 #[cfg(test)]
 mod testdata;

@@ -46,6 +46,12 @@ pub const PATH: usize = 6;
 /// One revocation list in DER: AMD's are below 1 KiB, Intel's 20 KiB of revoked serial numbers.
 pub const CRL: usize = 512 * 1024;
 
+/// A hypervisor's certificate table: five certificates of 2 KiB, padded to pages.
+pub const CERT_TABLE: usize = 64 * 1024;
+
+/// Entries of one: five kinds are defined.
+pub const CERT_TABLE_ENTRIES: usize = 16;
+
 /// Characters in the name of a kind of device: a vendor's short name.
 pub const DEVICE_KIND: usize = 32;
 
@@ -109,6 +115,27 @@ pub const KEY_ID: usize = 64;
 
 /// Characters in one segment of a resource path.
 pub const RESOURCE_SEGMENT: usize = 128;
+
+/// One field of the opaque data of an NVIDIA report: the longest known is 256 bytes, 64 counts.
+pub const NVIDIA_OPAQUE_VALUE: usize = 512;
+
+/// A RIM file: known ones are below 26 KiB, with four certificates and 64 measurements.
+pub const RIM: usize = 128 * 1024;
+
+/// Elements inside each other in a RIM: known ones have six, down to a `Transform`.
+pub const XML_DEPTH: usize = 8;
+
+/// Elements in a RIM: known ones have 85, and a measurement's index is one byte.
+pub const XML_ELEMENTS: usize = 512;
+
+/// Attributes and namespace declarations of one element of a RIM: known ones have 13.
+pub const XML_ATTRIBUTES: usize = 32;
+
+/// Characters in one attribute of a RIM: known ones have 98, a namespace.
+pub const XML_VALUE: usize = 256;
+
+/// Digests of which any one is right for a measurement: known RIMs list four at most.
+pub const RIM_ALTERNATIVES: usize = 16;
 
 #[cfg(test)]
 mod tests {

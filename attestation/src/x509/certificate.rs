@@ -6,10 +6,12 @@
 //! DER that encodes to the same bytes again, version 3, no unique identifiers, no extension twice. Slices point
 //! into the bytes as they came.
 
+use x509_cert::certificate::{CertificateInner, Profile};
 use x509_cert::der::asn1::{BitStringRef, ObjectIdentifier};
 use x509_cert::der::{Decode as _, Encode as _, Error, Reader as _, SliceReader};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::time::Time;
 
 use crate::limits;
 use crate::signature::Scheme;
@@ -26,6 +28,16 @@ const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const VERSION_3: &[u8] = b"\xa0\x03\x02\x01\x02";
 /// Bytes of a serial number (RFC 5280 section 4.1.2.2), with a sign byte.
 const SERIAL_NUMBER: usize = 21;
+
+/// RFC 5280, but a date before 2050 may be a GeneralizedTime: NVIDIA's authorities for RIMs have such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct DatesAsWritten;
+
+impl Profile for DatesAsWritten {
+    fn time_encoding(time: Time) -> x509_cert::der::Result<Time> {
+        Ok(time)
+    }
+}
 
 /// The signed part as it came, what it is said to be signed with, and the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +144,7 @@ impl Certificate {
                 limit: limits::CERTIFICATE,
             });
         }
-        let read = x509_cert::Certificate::from_der(der).map_err(syntax)?;
+        let read = CertificateInner::<DatesAsWritten>::from_der(der).map_err(syntax)?;
         if read.to_der().ok().as_deref() != Some(der) {
             return Err(Fault::Syntax { offset: 0 });
         }
@@ -306,20 +318,17 @@ pub(super) fn unrepeated(extensions: &[Extension]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// An extension's content as its type, in DER.
+/// An extension's content as its type. It need not encode to the same bytes: AMD's `keyUsage` ends in a zero bit, which
+/// DER would leave out.
 pub(super) fn decode<'a, T>(extensions: &'a [Extension], oid: ObjectIdentifier) -> Result<Option<T>, Fault>
 where
-    T: x509_cert::der::Decode<'a> + x509_cert::der::Encode,
+    T: x509_cert::der::Decode<'a>,
 {
-    let Some(found) = extensions.iter().find(|extension| extension.extn_id == oid) else {
-        return Ok(None);
-    };
-    let content = found.extn_value.as_bytes();
-    let value = T::from_der(content).map_err(|_| Fault::Extension)?;
-    if value.to_der().ok().as_deref() != Some(content) {
-        return Err(Fault::Extension);
-    }
-    Ok(Some(value))
+    extensions
+        .iter()
+        .find(|extension| extension.extn_id == oid)
+        .map(|found| T::from_der(found.extn_value.as_bytes()).map_err(|_| Fault::Extension))
+        .transpose()
 }
 
 /// A serial number that is not negative.
@@ -331,7 +340,7 @@ pub(super) fn serial(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     Ok(bytes.to_vec())
 }
 
-pub(super) fn timestamp(time: x509_cert::time::Time) -> Timestamp {
+pub(super) fn timestamp(time: Time) -> Timestamp {
     Timestamp::from_unix(time.to_unix_duration().as_secs())
 }
 

@@ -5,6 +5,8 @@
 //! # Invariants
 //! Built for tests only. What it writes is DER unless a draft says otherwise.
 
+use std::sync::{Arc, OnceLock};
+
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -71,7 +73,7 @@ pub(crate) fn extension(oid: &str, critical: bool, content: &[u8]) -> Vec<u8> {
 pub(crate) enum Key {
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
-    Rsa(Box<RsaKeyPair>),
+    Rsa(Arc<RsaKeyPair>),
 }
 
 impl Key {
@@ -85,7 +87,15 @@ impl Key {
 
     /// 2048 bits: the verifier's lower bound, quick to make.
     pub(crate) fn rsa() -> Self {
-        Self::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
+        Self::Rsa(Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
+    }
+
+    /// One of two that all tests share, as making one takes a while.
+    pub(crate) fn shared_rsa(which: bool) -> Self {
+        static PAIRS: [OnceLock<Arc<RsaKeyPair>>; 2] = [OnceLock::new(), OnceLock::new()];
+        let pair = PAIRS[usize::from(which)]
+            .get_or_init(|| Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
+        Self::Rsa(Arc::clone(pair))
     }
 
     pub(crate) fn key_info(&self) -> Vec<u8> {

@@ -122,6 +122,13 @@ fn an_authority_must_be_one_and_a_leaf_must_not() {
     assert_eq!(all.fault(), (0, "x509-key-usage"));
     all.leaf.extensions = vec![extension("2.5.29.15", true, b"\x03\x02\x07\x80")];
     all.verify(AT).unwrap();
+    // AMD's authorities write `keyCertSign` with a zero bit behind it.
+    let mut all = Hierarchy::new();
+    all.middle.extensions = vec![
+        constraints(None),
+        extension("2.5.29.15", true, b"\x03\x02\x01\x04"),
+    ];
+    all.verify(AT).unwrap();
 }
 
 #[test]

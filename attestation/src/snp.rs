@@ -1,0 +1,39 @@
+//! AMD SEV-SNP: from a report and the certificate of the key that signed it to what they prove about a machine.
+//!
+//! Why apart: AMD's reports, certificates and their binding to each other are unlike anybody else's.
+//!
+//! - [`report`], [`tcb`], [`bits`], [`product`]: the report's bytes, each with a place and a name
+//! - [`vek`]: the certificate of the key that signs reports (VCEK or VLEK), and its chain
+//! - [`cert_table`]: certificates as a hypervisor hands them to a guest
+//! - [`anchors`]: who is believed
+//! - [`verified`]: what is proven
+//! - [`error`]: why not, with identifiers
+//!
+//! # Invariants
+//! Pure: bytes, anchors and time are arguments. [`VerifiedReport`] exists only if every check of
+//! docs/platforms/snp.md holds. What a machine may be (debug, TCB floors, platform bits) is not judged here.
+
+mod anchors;
+mod bits;
+mod cert_table;
+mod error;
+mod product;
+mod report;
+mod tcb;
+mod vek;
+mod verified;
+
+pub use anchors::Anchors;
+pub use bits::{GuestPolicy, PlatformBit, PlatformInfo, PolicyBit};
+pub use cert_table::{CertTable, Entry};
+pub use error::{BindingCheck, Check, ReportCheck, SnpError, TableCheck, VekCheck, Whose};
+pub use product::{Cpuid, Product};
+pub use report::{Firmware, REPORT_LENGTH, Report, SigningKey};
+pub use tcb::{Component, Tcb};
+pub use vek::{Endorsements, Revocation, SignerKind, VerifiedVek};
+pub use verified::VerifiedReport;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
