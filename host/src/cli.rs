@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Exit, Failure};
@@ -63,6 +64,13 @@ enum Shell {
 /// Runs one command line, program name first. The whole of `main`.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Also where the rest does not parse: a script that asked for JSON gets its error as JSON.
+    let format = if asks_for_json(&arguments) {
+        Format::Json
+    } else {
+        Format::Text
+    };
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -72,7 +80,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Exit::Yes
             };
-            return if usage.print().is_ok() {
+            let printed = usage.print();
+            if exit == Exit::Usage {
+                Output::new(format).failure_document(&misused(&usage));
+            }
+            return if printed.is_ok() {
                 exit.code()
             } else {
                 Exit::Error.code()
@@ -91,6 +103,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             failure.exit().code()
         }
     }
+}
+
+/// True when `--json` is among the options: before a `--`, after which nothing is one.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+/// What the argument parser found, without the help it prints below.
+fn misused(usage: &clap::Error) -> Failure {
+    let message = match usage.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+        _ => {
+            let text = usage.to_string();
+            let reason: Vec<&str> = text
+                .lines()
+                .take_while(|line| !line.is_empty())
+                .map(str::trim)
+                .collect();
+            reason.join(" ").trim_start_matches("error: ").to_owned()
+        }
+    };
+    Failure::usage("usage", message, "see what the command takes: --help")
 }
 
 fn dispatch(role: Role, output: &Output) -> Result<Exit, Failure> {

@@ -103,6 +103,11 @@ impl Output {
         }
         text.push_str(&format!("\nhint: {}", failure.hint()));
         self.talk(&text);
+        self.failure_document(failure);
+    }
+
+    /// The document of a failure, with JSON only.
+    pub fn failure_document(&self, failure: &Failure) {
         if self.is_json() {
             let document = ErrorDocument {
                 error: ErrorBody {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anchorhold_tests::process::{Process, run};
 use anchorhold_tests::world::{World, text};
 
-use crate::{demo_world, programs, tiny_world};
+use crate::{demo_world, programs, refusal, tiny_world};
 
 #[test]
 fn errors_read_like_this() {
@@ -202,6 +202,13 @@ fn wrong_usage_is_two_and_says_where_help_is() {
         assert!(
             ended.stderr.starts_with("error: ") && ended.stderr.contains("--help"),
             "{ended:#?}"
+        );
+        // A script gets its document here too.
+        let scripted = run(programs().host, &[&["--json"], arguments].concat()).expect(2);
+        let error = refusal(&scripted, "usage");
+        assert!(
+            ended.stderr.contains(error["message"].as_str().unwrap().split(':').next().unwrap()),
+            "{scripted:#?}"
         );
     }
 }
