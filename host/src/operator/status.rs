@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::error::Explain;
+use crate::error::{Exit, Explain};
 use crate::limits;
 use crate::tls::{self, PeerKey};
 
@@ -59,14 +59,26 @@ impl fmt::Display for Status {
 /// [`StatusError`] when there is no enclave to ask.
 pub async fn probe(url: &str) -> Result<Status, StatusError> {
     let uri: Uri = url.parse().map_err(|_| StatusError::Url)?;
-    let host = uri.host().ok_or(StatusError::Url)?;
-    if uri.scheme_str() != Some("https") || uri.path_and_query().is_some_and(|path| path != "/") {
-        return Err(StatusError::Url);
-    }
-    let port = uri.port_u16().unwrap_or(443);
+    let (host, port) = place(&uri).ok_or(StatusError::Url)?;
     timeout(limits::HEALTH_TIME, ask_both(host, port))
         .await
         .map_err(|_| StatusError::Slow)?
+}
+
+/// Host and port of an `https://HOST:PORT`; `None` for anything that has more or less.
+fn place(uri: &Uri) -> Option<(&str, u16)> {
+    let authority = uri.authority()?;
+    let more = uri.path_and_query().is_some_and(|path| path != "/") || authority.as_str().contains('@');
+    if uri.scheme_str() != Some("https") || more {
+        return None;
+    }
+    let port = match authority.port_u16() {
+        Some(port) => port,
+        // `HOST:` and `HOST:99999` are typing errors, not the port of another program.
+        None if authority.as_str() != authority.host() => return None,
+        None => 443,
+    };
+    Some((authority.host(), port))
 }
 
 async fn ask_both(host: &str, port: u16) -> Result<Status, StatusError> {
@@ -166,6 +178,13 @@ impl Explain for StatusError {
         }
         .to_owned()
     }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Url => Exit::Usage,
+            _ => Exit::Error,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -180,8 +199,12 @@ mod tests {
             "https://127.0.0.1:1/v1",
             "",
             "https://",
+            "https://127.0.0.1:99999",
+            "https://127.0.0.1:",
+            "https://user@127.0.0.1:1",
         ] {
             assert_eq!(probe(url).await, Err(StatusError::Url), "{url}");
         }
+        assert_eq!(StatusError::Url.exit(), Exit::Usage);
     }
 }
