@@ -171,16 +171,20 @@ fn keygen(
     class: Class,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let mut store = if Store::exists(&arguments.store) {
-        let store = arguments.open()?;
-        if store.class() != class {
-            let found = store.class();
-            return Err(StoreError::Class { asked: class, found }.into());
-        }
-        store
+    let made = if Store::exists(&arguments.store) {
+        Err(StoreError::Exists)
     } else {
-        Store::create(&arguments.store, &arguments.kek(), class)?
+        Store::create(&arguments.store, &arguments.kek(), class)
     };
+    let mut store = match made {
+        // There already, or made by another command at this moment.
+        Err(StoreError::Exists) => arguments.open()?,
+        made => made?,
+    };
+    if store.class() != class {
+        let found = store.class();
+        return Err(StoreError::Class { asked: class, found }.into());
+    }
     store.add_key(key_id)?;
     let identity = store.keys().identity();
     let document = KeygenDocument {

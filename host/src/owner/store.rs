@@ -72,10 +72,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] when there is a store; what the file system or the database says.
     pub fn create(folder: &Path, kek: &Path, class: Class) -> Result<Self, StoreError> {
+        secret_file::create_folder(folder).map_err(StoreError::io("the store's folder"))?;
+        // One at a time: of two that make it at once, the second finds the store of the first. Released when
+        // this returns, or when the process ends.
+        let alone = fs::File::open(folder).map_err(StoreError::io("the store's folder"))?;
+        alone.lock().map_err(StoreError::io("the store's folder"))?;
         if Self::exists(folder) {
             return Err(StoreError::Exists);
         }
-        secret_file::create_folder(folder).map_err(StoreError::io("the store's folder"))?;
         if !kek.exists() {
             secret_file::create(kek, &Kek::generate().encode()).map_err(StoreError::io("the KEK file"))?;
         }
@@ -98,9 +102,7 @@ impl Store {
         schema::create(&mut connection, &key, class)?;
         connection.close().map_err(|(_, error)| StoreError::from(error))?;
         fs::rename(&partial, folder.join(DATABASE)).map_err(StoreError::io("the store's database"))?;
-        fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(StoreError::io("the store's folder"))?;
+        alone.sync_all().map_err(StoreError::io("the store's folder"))?;
         Self::open(folder, kek)
     }
 

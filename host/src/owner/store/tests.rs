@@ -38,6 +38,32 @@ fn a_store_is_made_privately_and_opens_again_with_the_same_keys() {
     );
 }
 
+/// Of several that make the store at once one does, and nobody's store is replaced or half there.
+#[test]
+fn a_store_made_by_several_at_once_is_made_by_one() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, kek) = (folder.path().join("store"), folder.path().join("kek"));
+        secret_file::create(&kek, &Kek::generate().encode()).unwrap();
+        let start = std::sync::Barrier::new(4);
+        let make = || {
+            start.wait();
+            Store::create(&path, &kek, Class::Real).map(|store| store.keys().identity())
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let identity = Store::open(&path, &kek).unwrap().keys().identity();
+        let count = |expected| made.iter().filter(|result| **result == expected).count();
+        assert_eq!(
+            (count(Ok(identity)), count(Err(StoreError::Exists))),
+            (1, 3),
+            "{made:?}"
+        );
+    }
+}
+
 #[test]
 fn the_kek_may_be_elsewhere_and_must_be_the_right_one() {
     let folder = tempfile::tempdir().unwrap();
