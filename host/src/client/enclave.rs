@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anchorhold_attestation::{PinnedIdentity, Policy, ReceivedIdentity, Timestamp};
+use hyper::StatusCode;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::bound::{BoundConnection, Question, bind};
 use super::connection::connect;
 use super::endpoint::Endpoint;
-use super::error::ClientError;
+use super::error::{ClientError, Stage};
 use super::exchange::Exchange;
 use super::kept::AttestationRecord;
 use super::limits;
@@ -75,6 +76,12 @@ impl Affirmed {
     }
 }
 
+/// An answer or an error. A program that followed a redirection would send its prompt, and take its answer, on a
+/// connection that nothing binds.
+fn is_final(status: StatusCode) -> bool {
+    status.is_success() || status.is_client_error() || status.is_server_error()
+}
+
 impl Enclave {
     /// Knows where and by what policy; nothing is sent yet.
     #[must_use]
@@ -122,7 +129,10 @@ impl Enclave {
         loop {
             let mut bound = self.bound().await?;
             match bound.connection.request(&question).await {
-                Ok(answer) => return Ok(Exchange::new(Arc::clone(self), bound, question, answer)),
+                Ok(answer) if is_final(answer.status()) => {
+                    return Ok(Exchange::new(Arc::clone(self), bound, question, answer));
+                }
+                Ok(_) => return Err(ClientError::Malformed(Stage::Answer)),
                 // Each turn uses up one idle connection, and a new one is not tried twice.
                 Err(unanswered) if unanswered.unsent && bound.reused => {}
                 Err(unanswered) => return Err(unanswered.error),

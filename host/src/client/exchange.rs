@@ -18,7 +18,7 @@ use super::connection::{collect, next_piece};
 use super::enclave::{Bound, Enclave};
 use super::error::{ClientError, ReceiptFault, Stage};
 use super::kept::KeptReceipt;
-use super::limits::ANSWER_BYTES;
+use super::limits::{ANSWER_BYTES, EVENT_COST};
 use super::receipt::{Answer, Commitment};
 use super::sse::{Part, Splitter, StreamError};
 use super::wiped::{Wiped, wipe};
@@ -158,7 +158,7 @@ impl Exchange {
             wipe(bytes);
             read.map_err(|error| match error {
                 StreamError::TooLong => ClientError::TooLarge(Stage::Answer),
-                StreamError::UnknownField | StreamError::SecondDataLine => {
+                StreamError::UnknownField | StreamError::SecondDataLine | StreamError::AlmostDone => {
                     ClientError::Receipt(ReceiptFault::Ambiguous)
                 }
             })?;
@@ -178,7 +178,7 @@ impl Exchange {
             Part::Data { .. } | Part::Receipt { .. } if self.stream.receipt.is_some() => misplaced,
             Part::Done(_) if self.stream.proven => misplaced,
             Part::Data { raw, data } => {
-                self.stream.size += data.len();
+                self.stream.size += raw.len() + EVENT_COST;
                 if self.stream.size > ANSWER_BYTES {
                     return Err(ClientError::TooLarge(Stage::Answer));
                 }

@@ -80,6 +80,10 @@ pub(super) enum Fault {
     DoneTwice,
     /// Half an event comes after the end mark.
     HalfAfterDone,
+    /// The stream has a quarter of a million events without a payload.
+    EmptyEvents,
+    /// The answer sends the program elsewhere.
+    Redirect,
     /// The stream falls silent and never ends.
     SilentStream,
 }

@@ -37,6 +37,10 @@ pub const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// A hundred thousand tokens with log probabilities fit.
 pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
+/// Bytes that an event counts for in [`ANSWER_BYTES`] beside its own: what keeping it takes, so that events without
+/// a payload are not free.
+pub const EVENT_COST: usize = 256;
+
 /// Bytes of one server-sent event: a chunk with twenty log probabilities has about 4 KiB.
 pub const EVENT_BYTES: usize = 1024 * 1024;
 

@@ -6,8 +6,8 @@
 //! # Invariants
 //! The bytes of all parts, in order, are the bytes pushed. A part is complete: half an event is never handed
 //! on. Only what the enclave sends is understood (WHATWG HTML, section 9.2.6, with line feeds): a `data` line,
-//! a comment, a blank line. Any other field, a carriage return or a second data line in an event is an error,
-//! because a reader that understands more would see another answer than the one that was hashed.
+//! a comment, a blank line. Any other field, a carriage return, a second data line in an event or a payload that is
+//! nearly the end mark is an error, because a reader that understands more would see another answer than the one that was hashed.
 
 use super::limits::EVENT_BYTES;
 use super::wiped::Wiped;
@@ -44,6 +44,8 @@ pub(crate) enum StreamError {
     UnknownField,
     /// Two data lines in one event.
     SecondDataLine,
+    /// A payload that some readers take for the end mark, and that is not the end mark.
+    AlmostDone,
     /// One event is longer than the limit.
     TooLong,
 }
@@ -92,7 +94,7 @@ impl Splitter {
         }
         self.raw.extend(&line);
         if text.is_empty() {
-            return Ok(Some(self.end_event()));
+            return self.end_event().map(Some);
         }
         if text.starts_with(b":") {
             // Inside an event a comment belongs to the event's bytes; a receipt stands alone.
@@ -119,12 +121,15 @@ impl Splitter {
         Ok(None)
     }
 
-    fn end_event(&mut self) -> Part {
+    fn end_event(&mut self) -> Result<Part, StreamError> {
         let raw = std::mem::take(&mut self.raw);
         match self.data.take() {
-            None => Part::Filler(raw),
-            Some(data) if &*data == b"[DONE]" => Part::Done(raw),
-            Some(data) => Part::Data { raw, data },
+            None => Ok(Part::Filler(raw)),
+            Some(data) if &*data == b"[DONE]" => Ok(Part::Done(raw)),
+            // OpenAI's package looks at how the payload begins, others trim it: for them the answer would end
+            // here, before its receipt.
+            Some(data) if data.trim_ascii().starts_with(b"[DONE]") => Err(StreamError::AlmostDone),
+            Some(data) => Ok(Part::Data { raw, data }),
         }
     }
 }
@@ -189,6 +194,9 @@ mod tests {
             (b"data: a\r\r\n", StreamError::UnknownField),
             (b": a\rdata: b\n", StreamError::UnknownField),
             (b"\xef\xbb\xbfdata: a\n", StreamError::UnknownField),
+            (b"data: [DONE] \n\n", StreamError::AlmostDone),
+            (b"data:  [DONE]\n\n", StreamError::AlmostDone),
+            (b"data: [DONE]!\n\n", StreamError::AlmostDone),
         ] {
             let found = Splitter::default().push(stream, &mut Vec::new());
             assert_eq!(found, Err(error), "{}", String::from_utf8_lossy(stream));

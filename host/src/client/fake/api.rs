@@ -227,6 +227,12 @@ impl State {
     fn whole(&self, nonce: &Nonce, body: &[u8]) -> Response<LocalBody> {
         let answer = b"{\"choices\":[{\"message\":{\"content\":\"Paris.\"}}]}";
         let mut response = reply(200, answer.as_slice());
+        if matches!(self.fault(), Fault::Redirect) {
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            let elsewhere = "http://192.0.2.1/v1/chat/completions".parse().unwrap();
+            response.headers_mut().insert("location", elsewhere);
+            return response;
+        }
         let receipt = self.receipt(nonce, body, &[answer]);
         let copies = match self.fault() {
             Fault::NoReceipt => 0,
@@ -262,6 +268,7 @@ impl State {
             Fault::DoneFirst => pieces.extend([done, receipt]),
             Fault::DoneTwice => pieces.extend([receipt, done.clone(), done]),
             Fault::HalfAfterDone => pieces.extend([receipt, done, "data: {}\n".to_owned()]),
+            Fault::EmptyEvents => pieces.extend(["data:\n\n".repeat(260_000), receipt, done]),
             Fault::OddLine => pieces.extend(["event: x\n\n".to_owned(), receipt, done]),
             _ => pieces.extend([receipt, done]),
         }

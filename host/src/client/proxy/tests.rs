@@ -216,6 +216,17 @@ async fn an_unproven_answer_is_held_back_and_said_loudly() {
     assert_eq!(proxy.said.lock().unwrap().len(), 3);
 }
 
+/// OpenAI's package follows redirections, with the prompt, to wherever they lead.
+#[tokio::test]
+async fn a_program_is_never_sent_elsewhere() {
+    let fake = Fake::start(GENUINE).await;
+    let proxy = Running::start(&fake, Place::Loopback(0), None).await;
+    fake.set(Fault::Redirect);
+    let answer = proxy.chat(false).await;
+    assert_eq!(status(&answer), "502", "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("location"), "{answer}");
+}
+
 #[tokio::test]
 async fn an_enclave_that_went_away_is_503_and_one_that_is_denied_502() {
     let fake = Fake::start(GENUINE).await;
