@@ -7,7 +7,9 @@
 
 use x509_cert::certificate::Rfc5280;
 use x509_cert::crl::CertificateList;
+use x509_cert::der::asn1::BitStringRef;
 use x509_cert::der::{Decode as _, Reader as _, SliceReader};
+use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
@@ -22,6 +24,8 @@ pub(super) struct Facts {
     serial: Vec<u8>,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
+    /// Whether it may issue certificates.
+    pub(super) authority: bool,
     /// The subject's key as a point.
     pub(super) key: Vec<u8>,
 }
@@ -35,11 +39,13 @@ impl Facts {
             .subject_public_key
             .as_bytes()?
             .to_vec();
+        let constraints = tbs.get_extension::<BasicConstraints>().ok()?;
         Some(Self {
             name: common_name(tbs.subject())?,
             serial: tbs.serial_number().as_bytes().to_vec(),
             not_before: timestamp(tbs.validity().not_before),
             not_after: timestamp(tbs.validity().not_after),
+            authority: constraints.is_some_and(|(_, constraints)| constraints.ca),
             key,
             der,
         })
@@ -88,16 +94,19 @@ fn timestamp(time: Time) -> Timestamp {
     Timestamp::from_unix(time.to_unix_duration().as_secs())
 }
 
+/// `AlgorithmIdentifier` of ecdsa-with-SHA256 (RFC 5758 section 3.2): no parameters.
+const ECDSA_SHA256: [u8; 12] = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+
 /// The signed part of a certificate or CRL as it stands, and the signature over it: X.509's
-/// `SEQUENCE { toBeSigned, algorithm, BIT STRING }`.
+/// `SEQUENCE { toBeSigned, algorithm, BIT STRING }`, where the algorithm is ecdsa-with-SHA256.
 pub(super) fn signed_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut outer = SliceReader::new(der).ok()?;
-    outer
+    let (signed, algorithm, signature) = outer
         .sequence(|inner| {
-            let signed = inner.tlv_bytes()?;
-            inner.tlv_bytes()?;
-            let signature = x509_cert::der::asn1::BitStringRef::decode(inner)?;
-            Ok::<_, x509_cert::der::Error>((signed, signature.raw_bytes()))
+            let (signed, algorithm) = (inner.tlv_bytes()?, inner.tlv_bytes()?);
+            let signature = BitStringRef::decode(inner)?;
+            Ok::<_, x509_cert::der::Error>((signed, algorithm, signature))
         })
-        .ok()
+        .ok()?;
+    (algorithm == ECDSA_SHA256).then_some((signed, signature.as_bytes()?))
 }

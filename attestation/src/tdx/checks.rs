@@ -109,6 +109,10 @@ fn certificate(facts: &Facts, whose: Certificate, names: &[&str], now: Timestamp
     if !names.contains(&facts.name.as_str()) {
         return Err(wrong(CertificateCheck::Name, whose));
     }
+    let issues = matches!(whose, Certificate::Root | Certificate::PckCa);
+    if facts.authority != issues {
+        return Err(wrong(CertificateCheck::Usage, whose));
+    }
     if now < facts.not_before {
         return Err(wrong(CertificateCheck::NotYet, whose));
     }

@@ -91,6 +91,8 @@ checks! {
         NotYet = "tdx-certificate-not-yet", "is not valid yet";
         /// Valid still.
         Expired = "tdx-certificate-expired", "has expired";
+        /// A certification authority, or not, by its role.
+        Usage = "tdx-certificate-usage", "may issue certificates and must not, or must and may not";
         /// Not in its issuer's list.
         Revoked = "tdx-certificate-revoked", "is revoked";
         /// Signed by its issuer.

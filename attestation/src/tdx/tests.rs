@@ -4,7 +4,10 @@ use super::*;
 use crate::claims::Class;
 use crate::testdata::evidence;
 
+mod authority;
+mod bits;
 mod corpus;
+mod refusals;
 
 /// Seconds since 1970 of `YYYY-MM-DDThh:mm:ssZ`.
 fn time(text: &str) -> Timestamp {

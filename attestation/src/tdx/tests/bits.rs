@@ -1,0 +1,170 @@
+//! Every bit and every end of real evidence.
+//!
+//! Why apart: these take seconds. A bit without meaning would be a place for a forger, or a reader, to be wrong.
+
+use proptest::prelude::*;
+
+use super::authority::{NOW, Plan};
+use super::*;
+
+const REAL: [(&str, &str); 2] = [
+    ("v4-emr-phala", "2025-07-01T00:00:00Z"),
+    ("v5-emr-gotdxguest", "2026-03-01T00:00:00Z"),
+];
+
+/// Verifies what `alter` makes of a real quote, as of then.
+struct Scene {
+    quote: Vec<u8>,
+    collateral: Collateral,
+    now: Timestamp,
+}
+
+impl Scene {
+    fn new(test: &str, folder: &str, now: &str) -> Option<Self> {
+        let (quote, json) = real(test, folder)?;
+        Some(Self {
+            quote,
+            collateral: Collateral::parse(&json).unwrap(),
+            now: time(now),
+        })
+    }
+
+    fn verify(&self, quote: &[u8]) -> Result<VerifiedQuote, TdxError> {
+        verify(quote, &self.collateral, &Anchors::intel(), self.now)
+    }
+}
+
+/// Flips bits of a real quote: all eight of each byte for which `all` says so, one of the others.
+fn flip(test: &str, (folder, now): (&str, &str), all: impl Fn(usize) -> bool) {
+    let Some(scene) = Scene::new(test, folder, now) else {
+        return;
+    };
+    assert!(scene.verify(&scene.quote).is_ok());
+    let mut bad = scene.quote.clone();
+    for byte in 0..bad.len() {
+        for bit in 0..if all(byte) { 8 } else { 1 } {
+            let flip = 1_u8.rotate_left(u32::try_from(byte).unwrap() + bit);
+            bad[byte] ^= flip;
+            match scene.verify(&bad) {
+                Ok(_) => panic!("{folder}: byte {byte} {flip:#x} has no meaning"),
+                Err(error) => assert_ne!(error, TdxError::Unexplained, "{folder}: byte {byte} {flip:#x}"),
+            }
+            bad[byte] ^= flip;
+        }
+    }
+}
+
+#[test]
+fn no_bit_of_a_quote_is_without_meaning() {
+    // Header, descriptor, body, signatures, key and quoting enclave of version 5; behind them is the chain, whose text
+    // has a test of its own that no bit of it is free.
+    flip("tdx::no_bit_of_a_quote_is_without_meaning", REAL[1], |byte| {
+        byte < 1328
+    });
+}
+
+#[test]
+#[ignore = "every bit of two quotes takes a minute"]
+fn no_bit_of_two_whole_quotes_is_without_meaning() {
+    for quote in REAL {
+        flip(
+            "tdx::no_bit_of_two_whole_quotes_is_without_meaning",
+            quote,
+            |_| true,
+        );
+    }
+}
+
+#[test]
+fn no_end_of_a_quote_is_early_enough() {
+    const NAME: &str = "tdx::no_end_of_a_quote_is_early_enough";
+    for ((folder, now), zeros) in REAL.into_iter().zip([70, 0]) {
+        let Some(scene) = Scene::new(NAME, folder, now) else {
+            return;
+        };
+        let full = scene.quote.len() - zeros;
+        for end in 0..full {
+            let error = scene.verify(&scene.quote[..end]).unwrap_err();
+            assert!(matches!(error, TdxError::Quote { .. }), "{folder} {end}: {error}");
+        }
+        // The quote is over there; what follows is zero, or nothing.
+        assert!(scene.verify(&scene.quote[..full]).is_ok());
+    }
+}
+
+#[test]
+fn no_seventh_byte_of_the_collateral_is_without_meaning() {
+    spoil("tdx::no_seventh_byte_of_the_collateral_is_without_meaning", 7);
+}
+
+#[test]
+#[ignore = "every byte takes half a minute"]
+fn no_byte_of_the_collateral_is_without_meaning() {
+    spoil("tdx::no_byte_of_the_collateral_is_without_meaning", 1);
+}
+
+/// Changes each `stride`th byte of a real collateral: JSON, chains, CRLs, documents and signatures.
+fn spoil(test: &str, stride: usize) {
+    let (folder, now) = REAL[1];
+    let (Some(scene), Some((_, json))) = (Scene::new(test, folder, now), real(test, folder)) else {
+        return;
+    };
+    let collateral = |bytes: &[u8]| {
+        Collateral::parse(bytes).and_then(|given| verify(&scene.quote, &given, &Anchors::intel(), scene.now))
+    };
+    assert!(collateral(&json).is_ok());
+    let mut bad = json.clone();
+    for byte in (0..bad.len()).step_by(stride) {
+        let flip = 1_u8.rotate_left(u32::try_from(byte / stride).unwrap());
+        bad[byte] ^= flip;
+        match collateral(&bad) {
+            Ok(_) => panic!("byte {byte} {flip:#x} has no meaning"),
+            Err(error) => assert_ne!(error, TdxError::Unexplained, "byte {byte} {flip:#x}"),
+        }
+        bad[byte] ^= flip;
+    }
+    for end in (0..json.len()).step_by(61) {
+        assert!(collateral(&json[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn no_bit_of_a_fake_quote_is_without_meaning_either() {
+    let made = Plan {
+        version: 5,
+        body_type: 4,
+        ..Plan::default()
+    }
+    .make();
+    let collateral = Collateral::parse(made.collateral.to_string().as_bytes()).unwrap();
+    let anchors = Anchors::given(made.root);
+    let mut bad = made.quote.clone();
+    for byte in (0..bad.len()).step_by(3) {
+        let flip = 1_u8.rotate_left(u32::try_from(byte).unwrap());
+        bad[byte] ^= flip;
+        assert!(
+            verify(&bad, &collateral, &anchors, NOW).is_err(),
+            "byte {byte} {flip:#x}"
+        );
+        bad[byte] ^= flip;
+    }
+    assert!(verify(&bad, &collateral, &anchors, NOW).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..2048), version in 3_u16..7, kind in 0_u16..6) {
+        let _ = quote::Quote::parse(&bytes);
+        let _ = Collateral::parse(&bytes);
+        let _ = pem::chain::<3>(&bytes);
+        let _ = certificate::Facts::parse(bytes.clone());
+        let _ = certificate::CrlFacts::parse(bytes.clone());
+        let _ = certificate::signed_parts(&bytes);
+        let mut quote = [version.to_le_bytes().to_vec(), vec![2, 0, 0x81, 0, 0, 0, 0, 0, 0, 0]].concat();
+        quote.extend([0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07]);
+        quote.extend([0; 20]);
+        quote.extend(kind.to_le_bytes());
+        quote.extend(bytes);
+        let _ = quote::Quote::parse(&quote);
+    }
+}
