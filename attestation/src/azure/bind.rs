@@ -10,7 +10,6 @@
 use anchorhold_encoding::{Digest, sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::SNP_REPORT_LENGTH;
 use super::claims::{RuntimeClaims, VmConfiguration};
 use super::error::{AzureError, Check};
 use super::hcl::{HclHardware, HclReport};
@@ -19,19 +18,18 @@ use super::read::all_zero;
 use super::tdreport::QuotedBody;
 use crate::binding::ReportData;
 use crate::claims::Class;
-use crate::tdx;
+use crate::{snp, tdx};
 
 /// The register that measured code extends with the configuration's digest: PCR 8, which firmware leaves at zero.
 pub const CONFIGURATION_REGISTER: u8 = 8;
 
-/// Offset of REPORT_DATA in an SEV-SNP attestation report (SEV-SNP Firmware ABI 1.57, table 23).
-const SNP_REPORT_DATA: usize = 0x50;
-
 /// A hardware report that was verified, of either kind. It is given away to the binding and comes back from it.
 #[derive(Debug)]
 pub enum Hardware {
+    /// The SEV-SNP report inside the HCL report.
+    Snp(Box<snp::VerifiedReport>),
     /// A quote that Intel's quoting enclave made of the TDREPORT inside the HCL report.
-    Tdx(tdx::VerifiedQuote),
+    Tdx(Box<tdx::VerifiedQuote>),
 }
 
 /// A guest under a paravisor, with everything that hardware, paravisor and vTPM say of it. Made only by [`bind`]:
@@ -58,9 +56,8 @@ pub(super) struct Guest {
 
 /// What of a verified hardware report the binding needs.
 pub(super) enum Signed<'a> {
-    /// The bytes of a verified report.
-    #[cfg_attr(not(test), allow(dead_code))] // until SEV-SNP reports are verified
-    Snp(&'a [u8; SNP_REPORT_LENGTH]),
+    /// A verified report.
+    Snp(&'a snp::Report),
     /// The body of a verified quote.
     Td(Box<QuotedBody>),
 }
@@ -84,6 +81,7 @@ pub fn bind(
 impl Hardware {
     fn signed(&self) -> Option<Signed<'_>> {
         match self {
+            Self::Snp(report) => Some(Signed::Snp(report.report())),
             Self::Tdx(quote) => QuotedBody::new(quote.body()).map(|body| Signed::Td(Box::new(body))),
         }
     }
@@ -93,13 +91,13 @@ impl Signed<'_> {
     /// The report data of the verified report, when it is of the one inside the HCL report.
     fn report_data_of(&self, inside: &HclHardware<'_>) -> Result<&[u8; 64], AzureError> {
         let report_data = match (self, inside) {
-            (Self::Snp(verified), HclHardware::Snp(inside)) if verified == inside => {
-                verified.get(SNP_REPORT_DATA..).and_then(<[u8]>::first_chunk)
-            }
+            (Self::Snp(verified), HclHardware::Snp(inside)) => snp::Report::parse(inside.as_slice())
+                .is_ok_and(|inside| inside == **verified)
+                .then(|| verified.report_data.as_bytes()),
             (Self::Td(verified), HclHardware::Tdx(inside)) if inside.is_of(verified) => {
                 Some(&verified.report_data)
             }
-            (Self::Snp(_), HclHardware::Snp(_)) | (Self::Td(_), HclHardware::Tdx(_)) => None,
+            (Self::Td(_), HclHardware::Tdx(_)) => None,
             (Self::Snp(_), HclHardware::Tdx(_)) | (Self::Td(_), HclHardware::Snp(_)) => {
                 return Err(wrong(Check::HardwareKind));
             }
@@ -159,8 +157,9 @@ impl VerifiedGuest {
 
     /// The class that the hardware report's trust anchors give.
     #[must_use]
-    pub const fn class(&self) -> Class {
+    pub fn class(&self) -> Class {
         match &self.hardware {
+            Hardware::Snp(report) => report.class(),
             Hardware::Tdx(quote) => quote.class(),
         }
     }
@@ -168,8 +167,9 @@ impl VerifiedGuest {
     /// The launch measurement of the paravisor (HCL): SNP's measurement, TDX's MRTD. It says nothing about the
     /// guest, whose boot only the paravisor's vTPM has measured.
     #[must_use]
-    pub const fn hcl_measurement(&self) -> &Digest<48> {
+    pub fn hcl_measurement(&self) -> &Digest<48> {
         match &self.hardware {
+            Hardware::Snp(report) => &report.report().measurement,
             Hardware::Tdx(quote) => &quote.body().mr_td,
         }
     }

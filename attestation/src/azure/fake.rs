@@ -20,6 +20,7 @@ use super::tdreport::QuotedBody;
 use super::{AzureError, HclReport, Quote, SNP_REPORT_LENGTH};
 use crate::base64_text::encode_url;
 use crate::binding::ReportData;
+use crate::snp;
 
 /// A vTPM's attestation key.
 pub(super) enum FakeKey {
@@ -194,15 +195,19 @@ impl Fake {
         .concat()
     }
 
+    /// The report of a fake AMD's chip over this report data, not signed.
     pub(super) fn snp_report(&self) -> [u8; SNP_REPORT_LENGTH] {
-        let mut report = [0x5a; SNP_REPORT_LENGTH];
+        static REPORT: OnceLock<Vec<u8>> = OnceLock::new();
+        let report = REPORT.get_or_init(|| snp::fake::Fake::vcek(snp::Product::Milan).report);
+        let mut report: [u8; SNP_REPORT_LENGTH] = report.as_slice().try_into().unwrap();
         report[0x50..0x90].copy_from_slice(&self.report_data);
         report
     }
 
     pub(super) fn bind_snp(&self) -> Result<Guest, AzureError> {
         let report = self.snp_report();
-        self.bind(&hcl(2, &report, self.claims.as_bytes()), &Signed::Snp(&report))
+        let verified = snp::Report::parse(&report).unwrap();
+        self.bind(&hcl(2, &report, self.claims.as_bytes()), &Signed::Snp(&verified))
     }
 
     pub(super) fn bind(&self, hcl: &[u8], signed: &Signed<'_>) -> Result<Guest, AzureError> {
@@ -247,24 +252,31 @@ pub(super) fn hcl(kind: u32, hardware: &[u8], claims: &[u8]) -> Vec<u8> {
 
 /// A TDREPORT over this report data, and the body of a quote made of it.
 pub(super) fn td_report(report_data: &[u8; 64], service_td: [u8; 48]) -> ([u8; 1024], QuotedBody) {
-    let mut report = [0; 1024];
-    report[0] = 0x81;
-    report[2] = u8::from(service_td != [0; 48]);
-    report[16..32].fill(6);
-    report[128..192].copy_from_slice(report_data);
-    report[224..256].fill(7);
-    report[256..264].copy_from_slice(&[0xff, 1, 3, 0, 0, 0, 0, 0]);
-    report[264..400].fill(8);
-    report[512..912].fill(9);
-    report[912..960].copy_from_slice(&service_td);
-    let hashes = [sha384(&[&report[256..495]]), sha384(&[&report[512..]])];
-    report[32..80].copy_from_slice(hashes[0].as_bytes());
-    report[80..128].copy_from_slice(hashes[1].as_bytes());
     let body = QuotedBody {
         seam: [8; 120],
         td: [9; 400],
         report_data: *report_data,
         newer: Some(([8; 16], service_td)),
     };
-    (report, body)
+    (td_report_of(&body), body)
+}
+
+/// The TDREPORT of which a quote with this body (of TDX 1.5) is made.
+pub(super) fn td_report_of(body: &QuotedBody) -> [u8; 1024] {
+    let (tcb_svn_2, service_td) = body.newer.unwrap();
+    let mut report = [0; 1024];
+    report[0] = 0x81;
+    report[2] = u8::from(service_td != [0; 48]);
+    report[16..32].fill(6);
+    report[128..192].copy_from_slice(&body.report_data);
+    report[224..256].fill(7);
+    report[256..264].copy_from_slice(&[0xff, 1, 3, 0, 0, 0, 0, 0]);
+    report[264..384].copy_from_slice(&body.seam);
+    report[384..400].copy_from_slice(&tcb_svn_2);
+    report[512..912].copy_from_slice(&body.td);
+    report[912..960].copy_from_slice(&service_td);
+    let hashes = [sha384(&[&report[256..495]]), sha384(&[&report[512..]])];
+    report[32..80].copy_from_slice(hashes[0].as_bytes());
+    report[80..128].copy_from_slice(hashes[1].as_bytes());
+    report
 }

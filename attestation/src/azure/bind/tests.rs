@@ -39,13 +39,18 @@ fn the_hardware_report_inside_is_the_one_that_was_verified() {
     let fake = Fake::new(FakeKey::rsa());
     let report = fake.snp_report();
     let bytes = hcl(2, &report, fake.claims.as_bytes());
-    let mut other = report;
-    for at in [0, 0x50, 0x90, SNP_REPORT_LENGTH - 1] {
-        other[at] ^= 1;
+    // Any field that differs, also of two that are right for themselves.
+    for (at, bit) in [(4, 1), (0x50, 1), (0x90, 1), (0x180, 1), (0x1f8, 2)] {
+        let mut other = report;
+        other[at] ^= bit;
+        let other = snp::Report::parse(&other).unwrap();
         let error = fake.bind(&bytes, &Signed::Snp(&other)).unwrap_err();
         assert_eq!(error, wrong(Check::HardwareReport), "{at}");
-        other[at] ^= 1;
     }
+    let report = snp::Report::parse(&report).unwrap();
+    let unreadable = hcl(2, &[0x5a; 1184], fake.claims.as_bytes());
+    let error = fake.bind(&unreadable, &Signed::Snp(&report)).unwrap_err();
+    assert_eq!(error, wrong(Check::HardwareReport));
     let (td, body) = td_report(&fake.report_data, [0; 48]);
     assert_eq!(
         fake.bind(&bytes, &Signed::Td(body.into())).unwrap_err(),
@@ -142,6 +147,7 @@ fn the_scheme_follows_from_the_key() {
     let fake = Fake::new(FakeKey::rsa());
     let report = fake.snp_report();
     let bytes = hcl(2, &report, fake.claims.as_bytes());
+    let report = snp::Report::parse(&report).unwrap();
     let message = fake.message();
     let bind = |signature: &[u8]| fake.bind_quote(&bytes, &Signed::Snp(&report), &message, signature);
     let shape = |at| AzureError::Quote {
@@ -207,6 +213,7 @@ fn the_digest_is_that_of_the_values() {
     let fake = Fake::new(FakeKey::rsa());
     let report = fake.snp_report();
     let bytes = hcl(2, &report, fake.claims.as_bytes());
+    let report = snp::Report::parse(&report).unwrap();
     let message = fake.message();
     let signature = fake.key.sign(&message);
     for index in 0..24 {
@@ -224,6 +231,7 @@ fn no_bit_of_the_quote_is_without_meaning() {
     let fake = Fake::new(FakeKey::p256());
     let report = fake.snp_report();
     let bytes = hcl(2, &report, fake.claims.as_bytes());
+    let report = snp::Report::parse(&report).unwrap();
     let message = fake.message();
     let signature = fake.key.sign(&message);
     let bind = |message: &[u8]| fake.bind_quote(&bytes, &Signed::Snp(&report), message, &signature);
@@ -247,4 +255,46 @@ fn the_configuration_is_extended_once_onto_zero() {
         "daf6d3e6ad66990aba2fae6e6c61f18b2d48f0ca6c29d2cfa19ab41f5a865231"
     );
     assert_eq!(CONFIGURATION_REGISTER, 8);
+}
+
+/// Hardware and all: a fake AMD's chip, the paravisor it runs, and that one's vTPM.
+#[test]
+fn a_guest_on_a_fake_chip_is_verified_from_end_to_end() {
+    let mut chip = snp::fake::Fake::vcek(snp::Product::Milan);
+    let vek = chip.prove().unwrap();
+    let fake = Fake::new(FakeKey::rsa());
+    chip.report[0x50..0x90].copy_from_slice(&fake.report_data);
+    let report = chip.signed_report();
+    let bytes = hcl(2, &report, fake.claims.as_bytes());
+    let message = fake.message();
+    let signature = fake.key.sign(&message);
+    let verify = |bytes: &[u8]| {
+        let hcl = HclReport::parse(bytes).ok()?;
+        let HclHardware::Snp(inside) = hcl.hardware() else {
+            return None;
+        };
+        let hardware = snp::VerifiedReport::verify(inside.as_slice(), &vek, snp::fake::AT).ok()?;
+        let quote = Quote::parse(&message, &signature, &fake.values).ok()?;
+        bind(&hcl, Hardware::Snp(Box::new(hardware)), quote, &fake.expected).ok()
+    };
+    let guest = verify(&bytes).unwrap();
+    assert_eq!(guest.class(), Class::Insecure);
+    assert_eq!(*guest.hcl_measurement(), Digest::new([0xa4; 48]));
+    assert_eq!(guest.configuration_register(), Some(&fake.values[8]));
+    assert!(guest.vm_configuration().secure_boot());
+    assert_eq!(guest.clock().resets, 3);
+    assert_eq!(guest.registers().iter().count(), 24);
+    let name = fake.key.qualified_name(AK_ATTRIBUTES, ENDORSEMENT);
+    assert_eq!(*guest.attestation_key_name().as_bytes(), name);
+    assert!(matches!(guest.hardware(), Hardware::Snp(report) if report.report().vmpl == 0));
+
+    // Every bit of it, the hardware report's signature included.
+    let mut changed = bytes.clone();
+    for at in 0..changed.len() {
+        for bit in 0..8 {
+            changed[at] ^= 1 << bit;
+            assert!(verify(&changed).is_none(), "{at}.{bit}");
+            changed[at] ^= 1 << bit;
+        }
+    }
 }
