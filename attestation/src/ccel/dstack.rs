@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! An array of objects with exactly `imr`, `event_type`, `digest`, `event`, `event_payload`. Runtime events have type
-//! 0x08000001 and the digest SHA-384(type as 4 bytes little endian, `:`, name, `:`, payload) (dstack 0.5, `cc-eventlog`);
+//! 0x08000001, go to RTMR3 and have the digest SHA-384(type as 4 bytes little endian, `:`, name, `:`, payload) (dstack 0.5, `cc-eventlog`);
 //! all others have no name, and are as firmware measured them. Digests and payloads are hexadecimal in lower case.
 
 use anchorhold_encoding::Digest;
@@ -71,6 +71,10 @@ fn event(index: usize, wire: Wire) -> Result<Event, CcelError> {
         });
     }
     let kind = wire.event_type.to_le_bytes();
+    // The workload extends RTMR3 alone: in another register somebody else's text could pass for an event of its.
+    if register != Register::Rtmr3 {
+        return Err(fault(CcelCheck::RuntimeRule));
+    }
     if sha384(&[&kind, b":", wire.event.as_bytes(), b":", &data]) != wire.digest {
         return Err(fault(CcelCheck::RuntimeRule));
     }

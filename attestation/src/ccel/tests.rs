@@ -139,6 +139,12 @@ fn dstacks_log_replays_by_its_rule_and_only_where_asked_for() {
             event: 21
         }
     );
+    let at = text.find("\"imr\":3").unwrap();
+    let moved = [&text[..at], "\"imr\":2", &text[at + 7..]].concat();
+    assert_eq!(
+        EventLog::parse_dstack(moved.as_bytes()).unwrap_err().id(),
+        "ccel-dstack-rule"
+    );
     let lifted = text.replacen("\"event\":\"\"", "\"event\":\"x\"", 1);
     assert_eq!(
         EventLog::parse_dstack(lifted.as_bytes()).unwrap_err().id(),

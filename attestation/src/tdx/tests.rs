@@ -9,6 +9,17 @@ mod bits;
 mod corpus;
 mod refusals;
 
+/// A verified quote of TDX 1.5 with this change of its body, for tests of what is bound to quotes.
+pub(crate) fn verified(body: fn(&mut Vec<u8>)) -> VerifiedQuote {
+    let plan = authority::Plan {
+        version: 5,
+        body_type: 3,
+        body,
+        ..authority::Plan::default()
+    };
+    plan.verify().unwrap()
+}
+
 /// Seconds since 1970 of `YYYY-MM-DDThh:mm:ssZ`.
 fn time(text: &str) -> Timestamp {
     collateral::date(text).unwrap()

@@ -123,3 +123,38 @@ fn debug_is_a_claim_of_a_verified_quote() {
     assert!(quote.body().attributes.under_debug());
     assert!(quote.body().attributes.has(TdAttribute::Debug));
 }
+
+#[test]
+fn a_quote_followed_by_text_is_judged_without_it_only_where_it_is_cut() {
+    const NAME: &str = "tdx::a_quote_followed_by_text_is_judged_without_it_only_where_it_is_cut";
+    let Some((quote, json)) = real(NAME, "v4-spr-e4-gotdxguest") else {
+        return;
+    };
+    let collateral = Collateral::parse(&json).unwrap();
+    let judged = |quote| {
+        verify(
+            quote,
+            &collateral,
+            &Anchors::intel(),
+            time("2023-07-01T00:00:00Z"),
+        )
+        .unwrap_err()
+    };
+    assert_eq!(
+        judged(&quote),
+        TdxError::Quote {
+            check: QuoteCheck::Padding,
+            offset: 4935
+        }
+    );
+    // As go-tdx-guest and dcap-qvl say of it: all signatures hold, and no TCB level is reached.
+    let error = judged(&quote[..4935]);
+    assert_eq!(error.id(), "tdx-platform-level");
+    assert!(matches!(
+        error,
+        TdxError::Platform {
+            shortfall: Some(_),
+            ..
+        }
+    ));
+}

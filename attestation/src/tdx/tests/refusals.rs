@@ -313,3 +313,49 @@ fn dates_hold_to_the_second_and_the_class_is_the_roots() {
     let error = verify(&made.quote, &collateral, &Anchors::intel(), NOW).unwrap_err();
     assert_eq!(error.id(), "tdx-certificate-root");
 }
+
+#[test]
+fn a_pck_chain_in_the_collateral_is_the_quotes_or_refused() {
+    let mut made = Plan::default().make();
+    let start = made
+        .quote
+        .windows(11)
+        .position(|bytes| bytes == b"-----BEGIN ")
+        .unwrap();
+    let chain = String::from_utf8(made.quote[start..].to_vec()).unwrap();
+    made.collateral["pck_certificate_chain"] = chain.into();
+    assert!(made.verify(NOW).is_ok());
+    // Another platform of the same kind is not this one.
+    let other = Plan::default().make();
+    let start = other
+        .quote
+        .windows(11)
+        .position(|bytes| bytes == b"-----BEGIN ")
+        .unwrap();
+    made.collateral["pck_certificate_chain"] =
+        String::from_utf8(other.quote[start..].to_vec()).unwrap().into();
+    assert_eq!(made.verify(NOW).unwrap_err().id(), "tdx-collateral-pck-chain");
+}
+
+#[test]
+fn collateral_of_another_hierarchy_is_refused() {
+    let made = Plan::default().make();
+    let mut mixed = Plan::default().make();
+    mixed.root = made.root.clone();
+    mixed.quote = made.quote.clone();
+    assert_eq!(mixed.verify(NOW).unwrap_err().id(), "tdx-certificate-root");
+    for member in [
+        "root_ca_crl",
+        "pck_crl",
+        "tcb_info_signature",
+        "qe_identity_signature",
+    ] {
+        let mut one = Plan::default().make();
+        one.collateral[member] = made.collateral[member].clone();
+        let id = one.verify(NOW).unwrap_err().id();
+        assert!(
+            id == "tdx-crl-signature" || id == "tdx-document-signature",
+            "{member}: {id}"
+        );
+    }
+}
