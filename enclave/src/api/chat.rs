@@ -167,7 +167,8 @@ mod tests {
             r#"{"messages":[
                 {"role":"developer","content":"d"},
                 {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b\u00e9"}]},
-                {"role":"assistant","content":"","refusal":null,"tool_calls":null}]}"#,
+                {"role":"assistant","content":"","refusal":null,"annotations":null,
+                    "audio":null,"function_call":null,"tool_calls":null}]}"#,
         );
         let expected = [
             (Role::System, "d".to_owned()),
@@ -205,6 +206,10 @@ mod tests {
             (
                 r#"{"messages":[{"role":"assistant","content":"x","tool_calls":[]}]}"#,
                 "tool_calls",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","content":"x","annotations":[]}]}"#,
+                "annotations",
             ),
         ] {
             let error = read_messages(json).unwrap_err();

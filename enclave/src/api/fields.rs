@@ -20,6 +20,7 @@ use crate::api::error::ApiError;
 /// Names a request or a message may carry: OpenAI's (API reference of 2026-11) and the sampling extensions
 /// that other open servers share. A name in this list can be repeated to the caller.
 const NAMES: &[&str] = &[
+    "annotations",
     "audio",
     "best_of",
     "content",
