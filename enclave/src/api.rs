@@ -37,6 +37,7 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -46,7 +47,7 @@ use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::engine::EngineHandle;
 use crate::identity::Identity;
 use crate::lease::Lease;
@@ -90,6 +91,13 @@ impl fmt::Debug for ApiState {
 }
 
 impl ApiState {
+    /// What is left of the time for a request whose head had been read at `arrived`.
+    fn time_left(&self, arrived: Moment) -> Duration {
+        self.limits
+            .request_time
+            .saturating_sub(self.clock.now().since(arrived))
+    }
+
     /// Takes `model` from a request: it must name the one model there is.
     fn check_model(&self, fields: &mut Fields<'_>) -> Result<(), ApiError> {
         let name: Cow<'_, str> = fields.require("model", "a text")?;

@@ -91,7 +91,8 @@ pub const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 /// Answers that are computed in turns. Each holds a key-value cache; more would only make each of them slower.
 pub const RUNNING: usize = 8;
 
-/// Time for a request's body to arrive, from its head on. 2 MiB in this time is 70 KiB a second.
+/// Time for a request's body to arrive, from its head on, where the request's own time is not shorter. 2 MiB in
+/// this time is 70 KiB a second.
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// How long a connection is read on after its last answer, so that a client still sending gets to read it. A place

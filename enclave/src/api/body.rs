@@ -3,7 +3,8 @@
 //! Why apart: axum's own extractors keep bodies in memory that is not wiped, and their rejections quote them.
 //!
 //! # Invariants
-//! Never more than the limit is held. The body must be there within [`limits::BODY_TIME`].
+//! Never more than the limit is held. The body must be there within [`limits::BODY_TIME`], and
+//! within the request's own time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,8 +45,9 @@ impl FromRequest<Arc<ApiState>> for JsonBody {
         if !is_json(request.headers()) {
             return Err(ApiError::NotJson);
         }
+        let time = limits::BODY_TIME.min(api.limits.request_time);
         let reading = read(request.into_body(), api.limits.request_bytes);
-        match tokio::time::timeout(limits::BODY_TIME, reading).await {
+        match tokio::time::timeout(time, reading).await {
             Ok(body) => body.map(Self),
             Err(_) => Err(ApiError::BodyTimeout),
         }

@@ -15,12 +15,15 @@ use axum::http::request::Parts;
 use crate::api::ApiState;
 use crate::api::error::ApiError;
 use crate::auth::{Admitted, NotAdmitted};
+use crate::clock::Moment;
 use crate::connection::Bound;
 
 /// Whoever may have an answer.
 pub(super) struct Caller {
     /// The connection it is on.
     pub(super) bound: Bound,
+    /// When the head of the request had been read: its time counts from here.
+    pub(super) arrived: Moment,
     _admitted: Admitted,
 }
 
@@ -35,6 +38,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         let admitted = api.auth.admit(bound, &parts.headers)?;
         Ok(Self {
             bound,
+            arrived: api.clock.now(),
             _admitted: admitted,
         })
     }

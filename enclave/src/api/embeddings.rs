@@ -51,7 +51,7 @@ pub(super) async fn embed(
     api.metrics.request();
     let wanted = texts.len();
     let embeddings = api.engine.embed(texts)?;
-    let vectors = tokio::time::timeout(api.limits.request_time, gather(embeddings, wanted))
+    let vectors = tokio::time::timeout(api.time_left(caller.arrived), gather(embeddings, wanted))
         .await
         .map_err(|_| ApiError::Deadline)
         .and_then(|vectors| Ok(vectors?))

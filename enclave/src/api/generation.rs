@@ -67,7 +67,6 @@ pub(super) async fn answer(
     order: Order,
     delivery: Delivery,
 ) -> Result<Response, ApiError> {
-    let started = api.clock.now();
     let logprobs = order.sampling.logprobs.is_some();
     let envelope = Envelope::new(style, &api, logprobs, delivery.include_usage)?;
     let draft = api.receipts.draft(caller.bound, body.bytes())?;
@@ -80,12 +79,12 @@ pub(super) async fn answer(
     };
     let answer = async {
         if delivery.stream {
-            work.streamed(Arc::clone(&api), started).await
+            work.streamed(Arc::clone(&api), caller.arrived).await
         } else {
             work.whole().await
         }
     };
-    let outcome = tokio::time::timeout(api.limits.request_time, answer)
+    let outcome = tokio::time::timeout(api.time_left(caller.arrived), answer)
         .await
         .unwrap_or(Err(ApiError::Deadline));
     outcome.inspect_err(|error| {
@@ -130,17 +129,14 @@ impl Work {
     }
 
     /// Waits until the prompt is accepted, so that a refusal has its own status; the rest goes on by itself.
-    async fn streamed(mut self, api: Arc<ApiState>, started: Moment) -> Result<Response, ApiError> {
+    async fn streamed(mut self, api: Arc<ApiState>, arrived: Moment) -> Result<Response, ApiError> {
         match self.answering.next().await {
             Reply::Refused(refusal) => return Err(refusal.into()),
             Reply::Started | Reply::Piece(_) | Reply::Finished(_) => {}
         }
         let (writer, response) = sse::stream();
         tokio::spawn(async move {
-            let left = api
-                .limits
-                .request_time
-                .saturating_sub(api.clock.now().since(started));
+            let left = api.time_left(arrived);
             // Whoever left needs no last word.
             if let Err(Stopped::Failed(error)) = self.feed(&writer, left).await {
                 api.metrics.failed();

@@ -350,3 +350,62 @@ async fn a_panic_of_the_model_is_500_and_then_503() {
         503
     );
 }
+
+/// A body that takes all the time of its request, and comes to its end when `text` is given.
+struct Late {
+    clock: Arc<Clock>,
+    time: Duration,
+    text: Option<String>,
+}
+
+impl axum::body::HttpBody for Late {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        let text = self.text.take();
+        if text.is_some() {
+            self.clock.skip(self.time);
+        }
+        std::task::Poll::Ready(text.map(|text| Ok(hyper::body::Frame::data(text.into()))))
+    }
+}
+
+#[tokio::test]
+async fn the_time_for_a_request_counts_from_its_head() {
+    let enclave = Enclave::new();
+    let late = |more: &str| {
+        Body::new(Late {
+            clock: Arc::clone(&enclave.state.clock),
+            time: enclave.state.limits.request_time,
+            text: Some(chat("slices", more)),
+        })
+    };
+    // The connection is cut soon after that time: an answer that began only after the body would have as much
+    // again, and whoever waits would never hear why there is none.
+    let patience = Duration::from_secs(10);
+    let whole = enclave.post("/v1/chat/completions", late(""));
+    let whole = tokio::time::timeout(patience, whole).await.unwrap();
+    assert_eq!(whole.refusal(), (408, "deadline_exceeded".to_owned(), None));
+    let stream = enclave.post("/v1/chat/completions", late(",\"stream\":true"));
+    let stream = tokio::time::timeout(patience, stream).await.unwrap();
+    assert!(String::from_utf8_lossy(&stream.body).contains("deadline_exceeded"));
+}
+
+#[tokio::test]
+async fn a_body_has_no_more_time_than_its_request() {
+    let (fake, seen) = Fake::decoder();
+    let enclave = Enclave::around(fake, seen, |state| {
+        state.limits.request_time = Duration::from_millis(50);
+    });
+    let (_writer, body) = super::super::sse::stream();
+    let answer = enclave.post("/v1/chat/completions", body.into_body());
+    let answer = tokio::time::timeout(Duration::from_secs(10), answer)
+        .await
+        .unwrap();
+    assert_eq!(answer.refusal(), (408, "request_timeout".to_owned(), None));
+    assert_eq!(answer.headers["connection"], "close");
+}
