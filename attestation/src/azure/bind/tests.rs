@@ -1,6 +1,8 @@
 //! Binding under a fake authority: what is refused, and by which check.
 
-use super::super::fake::{AK_ATTRIBUTES, ENDORSEMENT, Fake, FakeKey, VM, claims, hcl, td_report};
+use super::super::fake::{
+    AK_ATTRIBUTES, ENDORSEMENT, Fake, FakeKey, VM, claims, hcl, td_report, td_report_of,
+};
 use super::*;
 
 fn refused(fake: &Fake, check: Check) {
@@ -297,4 +299,47 @@ fn a_guest_on_a_fake_chip_is_verified_from_end_to_end() {
             changed[at] ^= 1 << bit;
         }
     }
+}
+
+thread_local! {
+    /// What the fake Intel's quote is made over: a plan changes a body without knowing for whom.
+    static REPORT_DATA: std::cell::Cell<[u8; 64]> = const { std::cell::Cell::new([0; 64]) };
+}
+
+/// The same on TDX: a fake Intel quotes the domain in which the paravisor runs.
+#[test]
+fn a_guest_in_a_fake_domain_is_verified_from_end_to_end() {
+    let fake = Fake::new(FakeKey::rsa());
+    REPORT_DATA.set(fake.report_data);
+    let quoted = || tdx::tests::verified(|body| body[520..584].copy_from_slice(&REPORT_DATA.get()));
+    let hardware = quoted();
+    let body = QuotedBody::new(hardware.body()).unwrap();
+    let report = td_report_of(&body);
+    let bytes = hcl(4, &report, fake.claims.as_bytes());
+    let message = fake.message();
+    let signature = fake.key.sign(&message);
+    let bound = |bytes: &[u8], hardware, expected: &ReportData| {
+        let quote = Quote::parse(&message, &signature, &fake.values)?;
+        bind(
+            &HclReport::parse(bytes)?,
+            Hardware::Tdx(Box::new(hardware)),
+            quote,
+            expected,
+        )
+    };
+    let measurement = hardware.body().mr_td;
+    let guest = bound(&bytes, hardware, &fake.expected).unwrap();
+    assert_eq!(
+        (guest.class(), *guest.hcl_measurement()),
+        (Class::Insecure, measurement)
+    );
+    assert!(matches!(guest.hardware(), Hardware::Tdx(_)));
+
+    let stale = bound(&bytes, quoted(), &ReportData::new([0; 64]));
+    assert_eq!(stale.unwrap_err(), wrong(Check::UserData));
+    REPORT_DATA.set([1; 64]);
+    assert_eq!(
+        bound(&bytes, quoted(), &fake.expected).unwrap_err(),
+        wrong(Check::HardwareReport)
+    );
 }
