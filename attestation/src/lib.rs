@@ -19,6 +19,7 @@
 //! - [`snp`]: AMD SEV-SNP
 //! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
 //! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
+//! - [`nvidia`]: NVIDIA GPUs and NVLink switches
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
@@ -55,6 +56,7 @@ pub mod evidence;
 mod fixture;
 pub mod identity;
 pub mod limits;
+pub mod nvidia;
 pub mod parse;
 pub mod policy;
 pub mod rcar;

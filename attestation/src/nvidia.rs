@@ -1,0 +1,51 @@
+//! NVIDIA GPUs and NVLink switches: from a device's report, its certificates and RIM files to what they prove.
+//!
+//! Why apart: the only evidence beside the CPU's, with reference values that the vendor signs as XML.
+//!
+//! - [`anchors`]: who is believed
+//! - [`cursor`], [`report`], [`opaque`]: the report, byte for byte
+//! - [`identity`]: the certificates: chip and firmware id
+//! - [`device`]: a proven report
+//! - [`xml`], [`rim`]: a proven RIM
+//! - [`comparison`]: measurements against RIMs
+//! - [`topology`]: many devices as one machine
+//! - [`version`]: versions, and the names of RIM files
+//! - [`error`]: why not, with identifiers
+//!
+//! # Invariants
+//! Pure: bytes, anchors and time are arguments. Nothing in a report ties a GPU to the CPU it is plugged into but the nonce: it
+//! must be the one that the CPU's evidence commits to.
+
+mod anchors;
+mod comparison;
+mod cursor;
+mod device;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod identity;
+mod opaque;
+mod report;
+mod rim;
+mod topology;
+mod version;
+mod xml;
+
+pub use anchors::Anchors;
+pub use comparison::{ComparisonError, MatchedDevice, RimRole, differing, match_gpu, match_switch};
+pub use device::{FirmwareBinding, Revocation, VerifiedDevice, verify_device};
+pub use error::{DeviceError, ReportField, RimError, RimField, XmlFault};
+pub use identity::{Architecture, CHAIN_LENGTH, DeviceIdentity, DiceFlags};
+pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
+pub use report::{
+    DeviceKind, Measurement, MeasurementType, OpaqueData, REQUEST_LENGTH, Report, SIGNATURE_LENGTH,
+};
+pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, verify_rim};
+pub use topology::{TopologyError, VerifiedTopology, verify_topology};
+pub use version::{
+    DriverVersion, FirmwareVersion, blackwell_driver_rim_id, hopper_driver_rim_id, switch_rim_id,
+    vbios_rim_id,
+};
+
+#[cfg(test)]
+mod tests;
