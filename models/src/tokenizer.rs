@@ -15,7 +15,7 @@ mod pieces;
 mod stream;
 
 use serde_json::Value;
-use tokenizers::{ModelWrapper, PreTokenizerWrapper, TruncationDirection};
+use tokenizers::{Encoding, ModelWrapper, PreTokenizerWrapper, TruncationDirection};
 use zeroize::Zeroizing;
 
 pub(crate) use control::Marker;
@@ -29,6 +29,8 @@ use crate::model::error::{FileProblem, LoadError};
 use crate::model::name::ShownName;
 
 const FILE: &str = "tokenizer.json";
+/// A text that every tokenizer must take, or refuse, without a panic.
+const TRIAL: &str = "A text, of 2 lines\nand \u{e9}\u{4e2d}\u{1f642}";
 
 /// Token ids, wiped when dropped.
 pub(crate) type Ids = Zeroizing<Vec<u32>>;
@@ -60,6 +62,11 @@ impl Tokenizer {
         let controls = Controls::read(&mut json).ok_or_else(unusable)?;
         let bytes = serde_json::to_vec(&json).map_err(|_| unusable())?;
         drop(json);
+        guarded(|| Self::build(&bytes, controls)).ok_or_else(unusable)?
+    }
+
+    fn build(bytes: &[u8], mut controls: Controls) -> Result<Self, LoadError> {
+        let unusable = || refuse(FileProblem::NotTokenizer);
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|_| unusable())?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|_| unusable())?;
@@ -68,6 +75,11 @@ impl Tokenizer {
         let mut model = inner.get_model().clone();
         model.resize_cache(0);
         inner.with_model(model);
+        controls
+            .renumber(|token| inner.token_to_id(token))
+            .ok_or_else(unusable)?;
+        // Some files panic only here; what this gives does not matter.
+        let _ = inner.encode_fast(TRIAL, true);
 
         let following = following(&inner).ok_or_else(unusable)?;
         let unknown = match inner.get_model() {
@@ -118,7 +130,7 @@ impl Tokenizer {
             return Err(TokenizeError::TooLong);
         }
         let failed = |_| TokenizeError::Failed;
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let mut encoding = self.encode(&self.inner, text)?;
         self.check_plain(encoding.get_ids())?;
         let around = self
             .inner
@@ -162,12 +174,16 @@ impl Tokenizer {
         } else {
             self.following.as_ref().unwrap_or(&self.inner)
         };
-        let encoding = tokenizer
-            .encode_fast(text, false)
-            .map_err(|_| TokenizeError::Failed)?;
+        let encoding = self.encode(tokenizer, text)?;
         self.check_plain(encoding.get_ids())?;
         into.extend_from_slice(encoding.get_ids());
         Ok(())
+    }
+
+    fn encode(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoding, TokenizeError> {
+        guarded(|| tokenizer.encode_fast(text, false))
+            .and_then(Result::ok)
+            .ok_or(TokenizeError::Failed)
     }
 
     fn check_plain(&self, ids: &[u32]) -> Result<(), TokenizeError> {
@@ -178,6 +194,12 @@ impl Tokenizer {
             Ok(())
         }
     }
+}
+
+/// The library panics on some files, and with some files perhaps on some texts. `None` then: a file of the
+/// model's owner, or a text, ends neither the program nor the thread that owns the model.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
 fn refuse(problem: FileProblem) -> LoadError {
@@ -223,4 +245,4 @@ fn stop_prepending(pre_tokenizer: &mut Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

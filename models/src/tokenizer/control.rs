@@ -13,7 +13,8 @@
 //! in front, because templates search for them in earlier answers.
 //!
 //! # Invariants
-//! Every control token in a marked text is protected. A marker protects the character behind it from
+//! Every control token in a marked text is protected, in whatever case it is written, and so is the begin of
+//! one at the text's end, where the next message may stand. A marker protects the character behind it from
 //! beginning a control token.
 
 use std::collections::HashSet;
@@ -53,6 +54,14 @@ impl Control {
     }
 }
 
+/// How a user's text is like a control token.
+enum Like<'a> {
+    /// It has one, whatever the case of its letters.
+    Whole(&'a Control),
+    /// It ends within one.
+    Begin,
+}
+
 /// All control tokens, longest first.
 pub(super) struct Controls {
     all: Vec<Control>,
@@ -89,16 +98,25 @@ impl Controls {
             token.insert("special".to_owned(), Value::Bool(true));
         }
         all.sort_by_key(|control| std::cmp::Reverse(control.text.len()));
-        let ids = all.iter().map(|control| control.id).collect();
         let first_bytes = all
             .iter()
             .filter_map(|control| control.text.bytes().next())
             .collect();
         Some(Self {
+            ids: all.iter().map(|control| control.id).collect(),
             all,
-            ids,
             first_bytes,
         })
+    }
+
+    /// Takes the ids that the library gave: where a file's ids have holes, they are not those it names, and the
+    /// library's are what transformers uses. `None` when it does not know a token.
+    pub(super) fn renumber(&mut self, id: impl Fn(&str) -> Option<u32>) -> Option<()> {
+        for control in &mut self.all {
+            control.id = id(&control.text)?;
+        }
+        self.ids = self.all.iter().map(|control| control.id).collect();
+        Some(())
     }
 
     pub(super) fn has_id(&self, id: u32) -> bool {
@@ -119,13 +137,38 @@ impl Controls {
         self.all.iter().find(|control| text.starts_with(&control.text))
     }
 
+    /// What `rest` could become: a template may change the case of a text, and put another behind its end.
+    fn like(&self, rest: &str) -> Option<Like<'_>> {
+        let first = rest.bytes().next()?;
+        if !self.first_bytes.contains(&first) {
+            return None;
+        }
+        let mut begun = false;
+        for control in &self.all {
+            let mut found = rest.chars().flat_map(char::to_lowercase);
+            let mut wanted = control.text.chars().flat_map(char::to_lowercase);
+            // The first pair that is not equal: one of them may have ended.
+            match wanted.find_map(|wanted| match found.next() {
+                Some(found) if found == wanted => None,
+                other => Some(other),
+            }) {
+                None => return Some(Like::Whole(control)),
+                Some(None) => begun = true,
+                Some(Some(_)) => {}
+            }
+        }
+        begun.then_some(Like::Begin)
+    }
+
     pub(super) fn mark(&self, text: &str, marker: &Marker) -> Zeroizing<String> {
         let mut marked = Zeroizing::new(String::with_capacity(text.len() + text.len() / 8));
         for (place, character) in text.char_indices() {
-            let control = text.get(place..).and_then(|rest| self.at(rest));
-            match control {
+            let rest = text.get(place..).unwrap_or_default();
+            match self.like(rest) {
                 // A token of one character has no inside.
-                Some(control) if control.special && control.text.len() > character.len_utf8() => {
+                Some(Like::Whole(control))
+                    if control.special && control.text.len() > character.len_utf8() =>
+                {
                     marked.push(character);
                     marked.push_str(&marker.0);
                 }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testdata;
 
-const USER: u32 = 300;
-const END: u32 = 301;
-const THINK: u32 = 302;
-const ROLE: u32 = 303;
+const USER: u32 = 259;
+const END: u32 = 260;
+const THINK: u32 = 261;
+const ROLE: u32 = 262;
 
 /// A byte-level tokenizer: ids 0 to 255 are the bytes, a few merges, and control tokens of both kinds.
-fn byte_level() -> Tokenizer {
+pub(crate) fn byte_level() -> Tokenizer {
     let characters: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
         .into_iter()
         .collect();
@@ -117,6 +117,29 @@ fn a_template_may_search_for_plain_tokens_but_cannot_bring_special_ones_back() {
 }
 
 #[test]
+fn no_case_change_and_no_neighbour_makes_a_control_token_of_users_texts() {
+    let tokenizer = byte_level();
+    let marker = Marker::new();
+    let mark = |text: &str| tokenizer.mark(text, &marker).to_string();
+    let ids = |rendered: &str| tokenizer.encode_rendered(rendered, &marker).unwrap().to_vec();
+    assert!(!ids(&mark("a <|END|> b").to_lowercase()).contains(&END));
+    // Messages that a template puts behind each other.
+    for parts in [
+        &["<|en", "d|>"][..],
+        &["<", "|", "end|>"],
+        &["<|end|", ">"],
+        &["</thi", "nk>"],
+    ] {
+        let joined: String = parts.iter().map(|part| mark(part)).collect();
+        assert_eq!(ids(&joined), *tokenizer.encode_text(&parts.concat()).unwrap());
+    }
+    // The template's own token behind a text that ends like the begin of one still counts.
+    for text in ["<", "<|", "a <|en", "<|end|>"] {
+        assert_eq!(ids(&(mark(text) + "<|end|>")).last(), Some(&END), "{text}");
+    }
+}
+
+#[test]
 fn markers_are_not_guessable_and_not_changed_by_case_or_trimming() {
     let (one, two) = (Marker::new(), Marker::new());
     let tokenizer = byte_level();
@@ -194,6 +217,61 @@ fn a_text_that_continues_keeps_its_space() {
     let ids = tokenizer.encode_text("time").unwrap();
     assert_eq!(decode(&pieces, &ids, false), "time");
     assert_eq!(decode(&pieces, &ids, true), " time");
+}
+
+/// A tokenizer of the letters a and b and what is given.
+fn small(change: impl FnOnce(&mut Value)) -> Result<Tokenizer, LoadError> {
+    let mut file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "Fuse"},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                  "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]},
+    });
+    change(&mut file);
+    Tokenizer::load(file.to_string().as_bytes())
+}
+
+#[test]
+fn files_on_which_the_library_panics_are_refused() {
+    assert!(small(|_| {}).is_ok());
+    let template = |part: Value| json!({"type": "TemplateProcessing", "single": [part], "pair": [], "special_tokens": {}});
+    for (key, value) in [
+        (
+            "post_processor",
+            template(json!({"SpecialToken": {"id": "[X]", "type_id": 0}})),
+        ),
+        (
+            "post_processor",
+            template(json!({"Sequence": {"id": "B", "type_id": 0}})),
+        ),
+        (
+            "normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="}),
+        ),
+        (
+            "normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8AAAAA"}),
+        ),
+        ("pre_tokenizer", json!({"type": "FixedLength", "length": 0})),
+    ] {
+        let loaded = small(|file| file[key] = value.clone());
+        assert!(matches!(loaded, Err(LoadError::File { .. })), "{value}");
+    }
+    assert!(small(|file| file["model"]["continuing_subword_prefix"] = json!("####")).is_err());
+}
+
+#[test]
+fn control_tokens_have_the_ids_that_the_library_gives_them() {
+    // A hole before the id: transformers warns and takes the next free one.
+    let tokenizer = small(|file| {
+        file["added_tokens"] = json!([{"id": 9, "content": "<x>", "special": true, "single_word": false,
+                                       "lstrip": false, "rstrip": false, "normalized": false}]);
+    })
+    .unwrap();
+    let ids = tokenizer.encode_rendered("a<x>b", &Marker::new()).unwrap();
+    assert_eq!(*ids, [0, 3, 1]);
+    assert_eq!(tokenizer.size(), 4);
 }
 
 proptest! {
