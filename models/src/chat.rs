@@ -141,6 +141,41 @@ pub(crate) fn encode(
     let mut variables: BTreeMap<&str, Value> = tokens.collect();
     variables.insert("messages", said.collect());
     variables.insert("add_generation_prompt", Value::from(true));
+    // transformers passes these always, and to some templates none and undefined are not the same.
+    variables.insert("tools", Value::from(()));
+    variables.insert("documents", Value::from(()));
     let rendered = template.render(Value::from(variables))?;
     Ok(tokenizer.encode_rendered(&rendered, &marker)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::tests::byte_level;
+
+    /// Whether one message of a user renders as `expected`.
+    fn renders_as(template: &str, expected: &str) -> bool {
+        let tokenizer = byte_level();
+        let template = Template::compile(template).unwrap();
+        let message = ChatMessage {
+            role: Role::User,
+            content: Zeroizing::new("hello".to_owned()),
+        };
+        let ids = encode(&[message], &template, &[], &tokenizer).unwrap();
+        *ids == *tokenizer.encode_text(expected).unwrap()
+    }
+
+    #[test]
+    fn tools_and_documents_are_none_as_in_transformers() {
+        let answer = |question: &str| format!("{{% if {question} %}}yes{{% else %}}no{{% endif %}}");
+        for (question, expected) in [
+            ("tools is not none", "no"),
+            ("documents is not none", "no"),
+            ("tools is defined and documents is defined", "yes"),
+            ("tools is iterable and tools | length > 0", "no"),
+            ("messages is iterable and messages[0].content is iterable", "yes"),
+        ] {
+            assert!(renders_as(&answer(question), expected), "{question}");
+        }
+    }
 }

@@ -13,6 +13,8 @@
 mod json;
 mod source;
 
+use std::io;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind};
@@ -56,6 +58,10 @@ impl Template {
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.add_filter("tojson", to_json);
+        // Python's None cannot be iterated over; here it can, and templates ask whether `tools` can.
+        environment.add_test("iterable", |value: &Value| {
+            !value.is_none() && value.try_iter().is_ok()
+        });
         environment.add_function("raise_exception", |_message: Value| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, RAISED))
         });
@@ -71,22 +77,35 @@ impl Template {
             .environment
             .get_template(NAME)
             .map_err(|_| TemplateError::Failed)?;
-        let text = template
-            .render(variables)
-            .map(Zeroizing::new)
-            .map_err(|error| cause(&error))?;
-        if text.len() > limits::RENDERED_BYTES {
-            Err(TemplateError::TooMuch)
-        } else {
-            Ok(text)
+        let mut output = Output(Zeroizing::new(Vec::new()));
+        let rendered = template.render_captured_to(variables, &mut output).map(drop);
+        rendered.map_err(|error| cause(&error))?;
+        let text = String::from_utf8(std::mem::take(&mut *output.0)).map_err(|_| TemplateError::Failed)?;
+        Ok(Zeroizing::new(text))
+    }
+}
+
+/// What a template renders, up to the limit: a loop could fill the memory long before its fuel ends.
+struct Output(Zeroizing<Vec<u8>>);
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > limits::RENDERED_BYTES - self.0.len() {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 fn cause(error: &Error) -> TemplateError {
     let mut error = Some(error);
     while let Some(current) = error {
-        if current.kind() == ErrorKind::OutOfFuel {
+        if matches!(current.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure) {
             return TemplateError::TooMuch;
         }
         if current.detail() == Some(RAISED) {

@@ -47,6 +47,12 @@ fn a_template_that_does_not_end_runs_out_of_fuel() {
 }
 
 #[test]
+fn a_template_that_renders_without_end_is_stopped_before_the_memory_is_full() {
+    let flood = "{% set much = 'x' * 1000000 %}{% for a in range(99999) %}{{ much }}{% endfor %}";
+    assert_eq!(render(flood, &json!({})), Err(TemplateError::TooMuch));
+}
+
+#[test]
 fn there_is_no_clock_and_no_file() {
     assert_eq!(
         render("{{ strftime_now is defined }}", &json!({}))
