@@ -166,9 +166,15 @@ impl Biases {
     }
 }
 
+/// The window of the classes that have one, where the configuration says nothing; null is none.
+const DEFAULT_WINDOW: usize = 4096;
+
 /// Which layers see a window only.
 fn windows(family: Family, config: &Keys<'_>, layers: usize) -> Result<Vec<Option<usize>>, LoadError> {
-    let window = config.count("sliding_window", 1..=limits::CONTEXT)?;
+    let window = match config.count("sliding_window", 1..=limits::CONTEXT)? {
+        None if family != Family::Llama && !config.names("sliding_window") => Some(DEFAULT_WINDOW),
+        window => window,
+    };
     let slides = |layer: usize, first: usize| window.filter(|_| layer >= first);
     let by_family: Vec<Option<usize>> = match family {
         Family::Llama if window.is_some() => {

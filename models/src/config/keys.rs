@@ -3,7 +3,7 @@
 //! Why apart: each setting is refused by its own name, which a derived parser cannot do.
 //!
 //! # Invariants
-//! `null` is the same as absent. No number leaves without having been inside its bounds.
+//! `null` is the same as absent, but for who asks [`Keys::names`]. No number leaves without having been inside its bounds.
 
 use std::ops::RangeInclusive;
 
@@ -39,6 +39,11 @@ impl<'a> Keys<'a> {
     /// The value under `key` unless it is absent or null.
     pub(crate) fn value(&self, key: &str) -> Option<&'a Value> {
         self.members.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether `key` is there, be it with null: to some classes that is not the same as absent.
+    pub(crate) fn names(&self, key: &str) -> bool {
+        self.members.contains_key(key)
     }
 
     pub(crate) fn problem(&self, key: &'static str, problem: SettingProblem) -> LoadError {

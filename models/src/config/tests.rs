@@ -33,6 +33,11 @@ fn sliding_windows_act_where_the_family_says() {
         windows(Family::Mistral, json!({"sliding_window": null})),
         [None; 3]
     );
+    // Absent is not null: the classes have a default.
+    assert_eq!(windows(Family::Mistral, json!({})), [Some(4096); 3]);
+    let on = json!({"use_sliding_window": true, "max_window_layers": 2});
+    assert_eq!(windows(Family::Qwen2, on), [None, None, Some(4096)]);
+    assert_eq!(windows(Family::Qwen3, json!({})), [None; 3]);
     assert_eq!(
         windows(
             Family::Qwen2,
