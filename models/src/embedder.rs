@@ -191,6 +191,9 @@ impl Embedder {
         truncation: Truncation,
     ) -> Result<Embedding, EmbedError> {
         let most = self.network.config().context;
+        let lower = self.network.config().lower_case;
+        let lower = lower.then(|| Zeroizing::new(text.to_lowercase()));
+        let text = lower.as_ref().map_or(text, |lower| lower.as_str());
         let (ids, tokens) = self
             .tokenizer
             .encode_text_up_to(text, most)
@@ -218,10 +221,15 @@ impl Embedder {
 /// The files of sentence-transformers beside `config.json`.
 fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
     const LENGTHS: &str = "sentence_bert_config.json";
+    const PROMPTS: &str = "config_sentence_transformers.json";
     const POOLING: &str = "1_Pooling/config.json";
     if let Some(bytes) = files.take(LENGTHS) {
         let settings = parse_object(LENGTHS, &bytes, limits::CONFIG_BYTES)?;
         config.apply_lengths(&Keys::new(LENGTHS, &settings))?;
+    }
+    if let Some(bytes) = files.take(PROMPTS) {
+        let settings = parse_object(PROMPTS, &bytes, limits::CONFIG_BYTES)?;
+        EmbedderConfig::check_prompts(&Keys::new(PROMPTS, &settings))?;
     }
     let Some(bytes) = files.take("modules.json") else {
         return Ok(());

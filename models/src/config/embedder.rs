@@ -1,6 +1,6 @@
 //! `config.json` of the BERT family, and the files that say how its output becomes one vector.
 //!
-//! Why apart: sentence models spread their settings over four files.
+//! Why apart: sentence models spread their settings over five files.
 //!
 //! # Invariants
 //! Without `modules.json` a vector is the mean over all tokens at unit length; with it, exactly what it
@@ -49,6 +49,8 @@ pub(crate) struct EmbedderConfig {
     pub(crate) norm_epsilon: f32,
     pub(crate) activation: Activation,
     pub(crate) pooling: Pooling,
+    /// Texts are brought to lower case before anything else.
+    pub(crate) lower_case: bool,
     /// Whether vectors are brought to unit length.
     pub(crate) normalise: bool,
 }
@@ -83,16 +85,23 @@ impl EmbedderConfig {
             norm_epsilon: config.need_number("layer_norm_eps", 1e-15..=1.0)? as f32,
             activation,
             pooling: Pooling::Mean,
+            lower_case: false,
             normalise: true,
         })
     }
 
-    /// Applies `sentence_bert_config.json`: the longest text.
+    /// Applies `sentence_bert_config.json`: the longest text, and whether case counts.
     pub(crate) fn apply_lengths(&mut self, settings: &Keys<'_>) -> Result<(), LoadError> {
         if let Some(longest) = settings.count("max_seq_length", 1..=limits::CONTEXT)? {
             self.context = longest.min(self.positions);
         }
+        self.lower_case = settings.flag("do_lower_case")?.unwrap_or(false);
         Ok(())
+    }
+
+    /// Looks at `config_sentence_transformers.json`: words put before every text unasked are not built.
+    pub(crate) fn check_prompts(settings: &Keys<'_>) -> Result<(), LoadError> {
+        settings.refuse_unless("default_prompt_name", &Value::Null)
     }
 
     /// Applies `modules.json`. Returns whether a pooling module is listed and where its settings are.

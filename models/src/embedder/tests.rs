@@ -147,3 +147,47 @@ fn pooling_and_normalising_are_as_the_files_say() {
     assert!(pool(json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true})).is_err());
     assert!(pool(json!({"pooling_mode_mean_tokens": true, "word_embedding_dimension": 31})).is_err());
 }
+
+#[test]
+fn case_and_prompts_are_as_sentence_transformers_has_them() {
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "unk_token": "no", "vocab": {"no": 0, "word": 1, "Word": 2}},
+    });
+    let load = |name: &str, settings: Value| {
+        let mut files = testdata::folder(&testdata::tiny("bert"));
+        files.push(("tokenizer.json".into(), tokenizer.to_string().into_bytes()));
+        files.push((name.into(), settings.to_string().into_bytes()));
+        testdata::load(files)
+    };
+    let vector = |lower: bool, text: &str| {
+        let settings = json!({"max_seq_length": 8, "do_lower_case": lower});
+        let Ok(Model::Embedder(embedder)) = load("sentence_bert_config.json", settings) else {
+            panic!("it is an embedder");
+        };
+        embedder
+            .embed_one(0, text, Truncation::Refuse)
+            .ok()
+            .unwrap()
+            .values
+    };
+    assert_ne!(*vector(false, "Word"), *vector(false, "word"));
+    assert_eq!(*vector(true, "Word"), *vector(false, "word"));
+
+    const PROMPTS: &str = "config_sentence_transformers.json";
+    assert!(
+        load(
+            PROMPTS,
+            json!({"prompts": {"query": "q: "}, "default_prompt_name": null})
+        )
+        .is_ok()
+    );
+    assert!(matches!(
+        load(
+            PROMPTS,
+            json!({"prompts": {"query": "q: "}, "default_prompt_name": "query"})
+        ),
+        Err(LoadError::Unsupported { .. })
+    ));
+}
