@@ -12,15 +12,24 @@ mod stage;
 mod tamper;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub(crate) use options::Options;
 use report::Report;
 use scene::{Failure, Scene};
 
+/// How long a signal that ended a process may take to end this one.
+const SIGNAL_IN_FLIGHT: Duration = Duration::from_millis(200);
+
 /// Runs the demonstration. Exit status: 0 done, 1 something broke, 3 refused (which `--tamper` is to show).
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut report = Report::new(options.json);
     let outcome = play(options, &mut report);
+    if matches!(outcome, Err(Failure::Broken(_))) {
+        // Ctrl-C reaches the processes too, and their end may be seen before the handler runs, which then
+        // leaves: that somebody stopped the demonstration is no error of it.
+        std::thread::sleep(SIGNAL_IN_FLIGHT);
+    }
     match outcome {
         Ok(()) => report.finish(0, None),
         Err(Failure::Refused { by, reasons }) => report.refused(&by, &reasons),

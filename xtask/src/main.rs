@@ -26,9 +26,9 @@ Seals a model, starts a key broker and an enclave, verifies the enclave and chat
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).collect::<Vec<_>>().into_iter();
     match arguments.next().as_deref() {
-        Some("demo") => match demo::Options::parse(arguments) {
+        Some("demo") => match demo::Options::parse(arguments.clone()) {
             Ok(Some(options)) => demo::run(&options),
             Ok(None) => {
                 print!("{USAGE}");
@@ -36,6 +36,9 @@ fn main() -> ExitCode {
             }
             Err(problem) => {
                 eprint!("error: {problem}\n\n{USAGE}");
+                if arguments.any(|argument| argument == "--json") {
+                    println!("{}", serde_json::json!({ "verdict": "error", "error": problem }));
+                }
                 ExitCode::from(2)
             }
         },

@@ -55,7 +55,7 @@ impl Report {
     /// The enclave's answer to `--once`.
     pub(crate) fn answer(&mut self, question: &str, answer: &str) {
         if !self.json {
-            println!("\n  you: {question}\nmodel: {answer}\n");
+            println!("\n  you: {question}\nmodel: {}\n", printable(answer));
         }
         self.answer = Some(answer.to_owned());
     }
@@ -112,7 +112,34 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
+/// What a model wrote, without what could move a terminal's cursor, change its title or answer for the person.
+fn printable(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars()
+        .map(|c| {
+            if harmless(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect()
+}
+
 /// A digest as people compare it: its first eight digits.
 pub(crate) fn short(digest: &str) -> String {
     format!("{}…", digest.get(..8).unwrap_or(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_words_give_a_terminal_no_commands() {
+        assert_eq!(
+            printable("a\tb\n\u{1b}[2Jc\u{9b}\r"),
+            "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}"
+        );
+    }
 }

@@ -287,7 +287,7 @@ minimum_tcb = 1
             }
             last = Instant::now();
         }
-        match self.stage.exit_code_of_newest() {
+        match self.stage.wait_for_newest()?.code() {
             Some(3) => Err(Failure::Refused {
                 by: "the key broker or the enclave".to_owned(),
                 reasons: self.with_log(reasons),
@@ -365,7 +365,8 @@ minimum_tcb = 1
         let answered = self.host(
             "the client",
             &[
-                "client", "ask", "--url", &url, "--policy", &policy, "--json", question,
+                // After `--` a question may begin with a hyphen.
+                "client", "ask", "--url", &url, "--policy", &policy, "--json", "--", question,
             ],
         )?;
         report.step(
@@ -387,10 +388,9 @@ minimum_tcb = 1
             self.path_text("policy.toml"),
         );
         report.talk("\nNow you: ask it something (Ctrl-D ends; it knows little and says so).\n");
-        let status = Command::new(&self.binaries.host)
-            .args(["client", "chat", "--url", &url, "--policy", &policy])
-            .status()
-            .map_err(|_| Failure::broken("the client could not be started"))?;
+        let mut command = Command::new(&self.binaries.host);
+        command.args(["client", "chat", "--url", &url, "--policy", &policy]);
+        let status = self.stage.converse(&mut command)?;
         match status.code() {
             Some(0) => Ok(()),
             Some(3) => Err(Failure::Refused {
@@ -403,11 +403,9 @@ minimum_tcb = 1
 
     /// Runs `anchorhold` and gives what it printed; exit status 3 becomes a refusal with its reasons.
     fn host(&self, by: &str, arguments: &[&str]) -> Result<Value, Failure> {
-        let output = Command::new(&self.binaries.host)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|_| Failure::broken("anchorhold could not be started"))?;
+        let output = self
+            .stage
+            .run(Command::new(&self.binaries.host).args(arguments))?;
         let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         match output.status.code() {
             Some(0) => Ok(printed),
