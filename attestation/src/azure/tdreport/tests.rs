@@ -25,6 +25,20 @@ fn every_bit_is_refused_but_those_only_the_cpu_can_check() {
 }
 
 #[test]
+fn hashes_are_of_the_parts() {
+    // Either part, at its first and last byte that is not reserved; either hash.
+    for at in [256, 399, 512, 911, 32, 127] {
+        let (mut report, _) = td_report(&[5; 64], [0; 48]);
+        report[at] ^= 1;
+        assert_eq!(
+            TdReport::parse(&report).err(),
+            Some(wrong(Check::TdReportHashes, 32)),
+            "{at}"
+        );
+    }
+}
+
+#[test]
 fn reserved_bytes_are_zero_even_under_a_right_hash() {
     let rehash = |report: &mut [u8; 1024]| {
         let hashes = [sha384(&[&report[256..495]]), sha384(&[&report[512..]])];
