@@ -6,6 +6,7 @@ use crate::claims::Class;
 use crate::x509::forge::{CrlDraft, Key, NOW, constraints, extension, name, tlv};
 use anchorhold_encoding::Digest;
 
+mod oracle;
 mod real;
 mod table;
 
