@@ -26,3 +26,9 @@ pub(crate) fn evidence(test: &str, path: &str) -> Option<Vec<u8>> {
     }
     found
 }
+
+/// True where `ANCHORHOLD_THOROUGH` is set: tests that spoil evidence bit by bit then leave no bit out, and take
+/// minutes.
+pub(crate) fn thorough() -> bool {
+    std::env::var_os("ANCHORHOLD_THOROUGH").is_some()
+}

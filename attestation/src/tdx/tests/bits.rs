@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::authority::{NOW, Plan};
 use super::*;
+use crate::testdata::thorough;
 
 const REAL: [(&str, &str); 2] = [
     ("v4-emr-phala", "2025-07-01T00:00:00Z"),
@@ -56,22 +57,13 @@ fn flip(test: &str, (folder, now): (&str, &str), all: impl Fn(usize) -> bool) {
 
 #[test]
 fn no_bit_of_a_quote_is_without_meaning() {
-    // Header, descriptor, body, signatures, key and quoting enclave of version 5; behind them is the chain, whose text
+    const NAME: &str = "tdx::no_bit_of_a_quote_is_without_meaning";
+    let [older, newer] = REAL;
+    // All bits of header, descriptor, body, signatures, key and quoting enclave; behind them is the chain, whose text
     // has a test of its own that no bit of it is free.
-    flip("tdx::no_bit_of_a_quote_is_without_meaning", REAL[1], |byte| {
-        byte < 1328
-    });
-}
-
-#[test]
-#[ignore = "every bit of two quotes takes a minute"]
-fn no_bit_of_two_whole_quotes_is_without_meaning() {
-    for quote in REAL {
-        flip(
-            "tdx::no_bit_of_two_whole_quotes_is_without_meaning",
-            quote,
-            |_| true,
-        );
+    flip(NAME, newer, |byte| byte < 1328 || thorough());
+    if thorough() {
+        flip(NAME, older, |_| true);
     }
 }
 
@@ -92,21 +84,13 @@ fn no_end_of_a_quote_is_early_enough() {
     }
 }
 
+/// JSON, chains, CRLs, documents and signatures: each seventh byte, or each.
 #[test]
-fn no_seventh_byte_of_the_collateral_is_without_meaning() {
-    spoil("tdx::no_seventh_byte_of_the_collateral_is_without_meaning", 7);
-}
-
-#[test]
-#[ignore = "every byte takes half a minute"]
 fn no_byte_of_the_collateral_is_without_meaning() {
-    spoil("tdx::no_byte_of_the_collateral_is_without_meaning", 1);
-}
-
-/// Changes each `stride`th byte of a real collateral: JSON, chains, CRLs, documents and signatures.
-fn spoil(test: &str, stride: usize) {
+    const NAME: &str = "tdx::no_byte_of_the_collateral_is_without_meaning";
+    let stride = if thorough() { 1 } else { 7 };
     let (folder, now) = REAL[1];
-    let (Some(scene), Some((_, json))) = (Scene::new(test, folder, now), real(test, folder)) else {
+    let (Some(scene), Some((_, json))) = (Scene::new(NAME, folder, now), real(NAME, folder)) else {
         return;
     };
     let collateral = |bytes: &[u8]| {
