@@ -8,8 +8,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use anchorhold_encoding::Digest;
 use aws_lc_rs::rand;
@@ -32,6 +32,36 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written?;
     removed?;
     File::open(folder)?.sync_all()
+}
+
+/// Like [`create`], for a secret that is of no use once this process is gone.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_for_now(path: &Path, bytes: &[u8]) -> io::Result<ForNow> {
+    create(path, bytes)?;
+    let meta = fs::symlink_metadata(path)?;
+    Ok(ForNow {
+        path: path.to_owned(),
+        inode: (meta.dev(), meta.ino()),
+    })
+}
+
+/// A file that goes when this is dropped, if it is still the one that was made.
+#[must_use = "the file goes with this"]
+pub struct ForNow {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Drop for ForNow {
+    fn drop(&mut self) {
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode);
+        if ours {
+            // Nobody is left to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -80,5 +110,17 @@ mod tests {
             1,
             "nothing partial stays"
         );
+    }
+    #[test]
+    fn a_file_for_now_goes_with_its_owner_and_never_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        drop(create_for_now(&path, b"one").unwrap());
+        assert!(!path.exists());
+        let old = create_for_now(&path, b"two").unwrap();
+        fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        create(&path, b"another's").unwrap();
+        drop(old);
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
     }
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anchorhold_tests::process::{Process, run};
 use anchorhold_tests::world::{World, text};
 
-use crate::{demo_world, programs, refusal, tiny_world};
+use crate::{demo_world, programs, refusal, refused, tiny_world};
 
 #[test]
 fn errors_read_like_this() {
@@ -207,10 +207,34 @@ fn wrong_usage_is_two_and_says_where_help_is() {
         let scripted = run(programs().host, &[&["--json"], arguments].concat()).expect(2);
         let error = refusal(&scripted, "usage");
         assert!(
-            ended.stderr.contains(error["message"].as_str().unwrap().split(':').next().unwrap()),
+            ended
+                .stderr
+                .contains(error["message"].as_str().unwrap().split(':').next().unwrap()),
             "{scripted:#?}"
         );
     }
+}
+
+#[test]
+fn what_the_parser_cannot_see_is_wrong_usage_too() {
+    let token = [
+        "client",
+        "proxy",
+        "--url",
+        "https://127.0.0.1:1",
+        "--policy",
+        "p",
+        "--listen",
+        "unix:s",
+        "--token-file",
+        "t",
+    ];
+    refused(&token, 2, "token_file");
+    refused(
+        &["operator", "status", "--url", "https://127.0.0.1:99999"],
+        2,
+        "status",
+    );
 }
 
 #[test]

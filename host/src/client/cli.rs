@@ -60,7 +60,7 @@ pub enum ClientCommand {
         /// Where to listen: 127.0.0.1:PORT (0 chooses a port) or unix:/path
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: Place,
-        /// Write the proxy's token to this new file (mode 0600) and do not print it
+        /// Write the proxy's token to this new file (mode 0600, removed when the proxy stops) and do not print it
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
     },

@@ -1,7 +1,7 @@
 //! `client proxy`: opens the proxy, says where it is, serves until a signal.
 //!
 //! # Invariants
-//! The token is shown once, on standard output, or written to a new file of mode 0600.
+//! The token is shown once, on standard output, or written to a new file of mode 0600 that goes with the proxy.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +34,13 @@ pub(super) async fn run(
     token_file: Option<&Path>,
     output: &Output,
 ) -> Result<Exit, Failure> {
+    if let (Place::Unix(_), Some(_)) = (&place, token_file) {
+        return Err(Failure::usage(
+            "token_file",
+            "a Unix socket has no token to write to --token-file",
+            "leave --token-file out, or listen at 127.0.0.1:PORT",
+        ));
+    }
     let enclave = whom.enclave()?;
     // Before anything listens, so that no signal finds the default handler.
     let stop = stop::on_signal()?;
@@ -59,6 +66,7 @@ pub(super) async fn run(
     })?;
     warn_of_class(enclave.affirmed().await?.identity.class(), output);
 
+    let mut token_kept = None;
     let listening = match proxy.access() {
         Access::Owner => Listening {
             listening: format!("unix:{}", socket.unwrap_or_default()),
@@ -69,13 +77,14 @@ pub(super) async fn run(
             let mut shown = Some(token.reveal());
             if let Some(path) = token_file {
                 let line = Zeroizing::new(format!("{}\n", token.reveal()));
-                secret_file::create(path, line.as_bytes()).map_err(|error| {
+                let written = secret_file::create_for_now(path, line.as_bytes()).map_err(|error| {
                     Failure::new(
                         "token_file",
                         format!("cannot write {}: {}", path.display(), error.kind()),
-                        "name a new file in a folder that you may write to",
+                        "name a new file in a folder that you may write to; one that a killed proxy left can go",
                     )
                 })?;
+                token_kept = Some(written);
                 shown = None;
             }
             Listening {
@@ -96,5 +105,7 @@ pub(super) async fn run(
         text
     })?;
     proxy.serve(stop).await;
+    // The next proxy has another token.
+    drop(token_kept);
     Ok(Exit::Yes)
 }
