@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::x509::ChainError;
 
-/// Which of the three documents a certificate chain came with.
+/// Which field of a report is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReportField {
     /// The length of the whole.
@@ -310,3 +310,6 @@ impl fmt::Display for RimError {
 }
 
 impl std::error::Error for RimError {}
+
+#[cfg(test)]
+mod tests;
