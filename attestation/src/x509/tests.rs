@@ -1,3 +1,5 @@
+//! Certificates, paths and revocation lists of a fake authority, right and wrong in one way at a time.
+
 use super::forge::{CrlDraft, Draft, Key, NOW, certificate_usage, constraints, extension};
 use super::*;
 use crate::time::Timestamp;
@@ -289,4 +291,19 @@ proptest::proptest! {
         let _ = Certificate::parse(&bytes);
         let _ = Crl::parse(&bytes);
     }
+}
+
+#[test]
+fn a_date_before_2050_may_be_a_generalized_time() {
+    // NVIDIA's authorities for RIMs have such dates, against RFC 5280 section 4.1.2.5.
+    let (key, draft) = (Key::p384(), Draft::leaf("leaf", "root"));
+    let in_2051 = Draft {
+        until: 2_556_144_000,
+        ..draft
+    };
+    let mut der = in_2051.sign(&key, &key);
+    let place = der.windows(8).position(|part| part == b"20510101").unwrap();
+    der[place..place + 4].copy_from_slice(b"2031");
+    let read = Certificate::parse(&der).unwrap();
+    assert_eq!(read.not_after(), Timestamp::from_unix(1_924_992_000));
 }
