@@ -4,6 +4,7 @@
 //!
 //! - [`control`]: control tokens are found only in what the model's owner wrote
 //! - [`pieces`]: the bytes that each id stands for
+//! - [`spellings`]: where one of many begins
 //! - [`stream`]: bytes to text, as they come
 //!
 //! # Invariants
@@ -12,6 +13,7 @@
 
 mod control;
 mod pieces;
+mod spellings;
 mod stream;
 
 use serde_json::Value;
@@ -110,7 +112,7 @@ impl Tokenizer {
 
     /// The id of a token, control tokens included.
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        self.controls.id(token).or_else(|| self.inner.token_to_id(token))
     }
 
     /// The table for turning ids back into text.

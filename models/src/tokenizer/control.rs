@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::TokenizeError;
+use super::spellings::{Like, Spellings};
 use crate::secret::random_public;
 
 /// Sixteen random characters of U+E000 to U+E0FF: 128 bits.
@@ -46,6 +47,8 @@ pub(super) struct Control {
     strips_left: bool,
     /// It swallows white space behind it.
     strips_right: bool,
+    /// The library does not know it. See [`hide_from_unigram`].
+    hidden_from_library: bool,
 }
 
 impl Control {
@@ -54,20 +57,14 @@ impl Control {
     }
 }
 
-/// How a user's text is like a control token.
-enum Like<'a> {
-    /// It has one, whatever the case of its letters.
-    Whole(&'a Control),
-    /// It ends within one.
-    Begin,
-}
-
 /// All control tokens, longest first.
 pub(super) struct Controls {
     all: Vec<Control>,
     ids: HashSet<u32>,
     /// First bytes of their spellings.
     first_bytes: HashSet<u8>,
+    /// Of all, in their order.
+    spellings: Spellings,
 }
 
 impl Controls {
@@ -94,16 +91,19 @@ impl Controls {
                 special,
                 strips_left: flag("lstrip"),
                 strips_right: flag("rstrip"),
+                hidden_from_library: false,
             });
             token.insert("special".to_owned(), Value::Bool(true));
         }
         all.sort_by_key(|control| std::cmp::Reverse(control.text.len()));
+        hide_from_unigram(json, &mut all);
         let first_bytes = all
             .iter()
             .filter_map(|control| control.text.bytes().next())
             .collect();
         Some(Self {
             ids: all.iter().map(|control| control.id).collect(),
+            spellings: Spellings::new(all.iter().map(|control| control.text.as_str())),
             all,
             first_bytes,
         })
@@ -112,11 +112,17 @@ impl Controls {
     /// Takes the ids that the library gave: where a file's ids have holes, they are not those it names, and the
     /// library's are what transformers uses. `None` when it does not know a token.
     pub(super) fn renumber(&mut self, id: impl Fn(&str) -> Option<u32>) -> Option<()> {
-        for control in &mut self.all {
+        for control in self.all.iter_mut().filter(|control| !control.hidden_from_library) {
             control.id = id(&control.text)?;
         }
         self.ids = self.all.iter().map(|control| control.id).collect();
         Some(())
+    }
+
+    /// The id of the control token with this text.
+    pub(super) fn id(&self, text: &str) -> Option<u32> {
+        let control = self.all.iter().find(|control| control.text == text)?;
+        Some(control.id)
     }
 
     pub(super) fn has_id(&self, id: u32) -> bool {
@@ -137,38 +143,19 @@ impl Controls {
         self.all.iter().find(|control| text.starts_with(&control.text))
     }
 
-    /// What `rest` could become: a template may change the case of a text, and put another behind its end.
-    fn like(&self, rest: &str) -> Option<Like<'_>> {
-        let first = rest.bytes().next()?;
-        if !self.first_bytes.contains(&first) {
-            return None;
-        }
-        let mut begun = false;
-        for control in &self.all {
-            let mut found = rest.chars().flat_map(char::to_lowercase);
-            let mut wanted = control.text.chars().flat_map(char::to_lowercase);
-            // The first pair that is not equal: one of them may have ended.
-            match wanted.find_map(|wanted| match found.next() {
-                Some(found) if found == wanted => None,
-                other => Some(other),
-            }) {
-                None => return Some(Like::Whole(control)),
-                Some(None) => begun = true,
-                Some(Some(_)) => {}
-            }
-        }
-        begun.then_some(Like::Begin)
+    /// Whether a special token has more than one character.
+    fn has_inside(&self, number: usize) -> bool {
+        let inside = |control: &Control| control.special && control.text.chars().nth(1).is_some();
+        self.all.get(number).is_some_and(inside)
     }
 
     pub(super) fn mark(&self, text: &str, marker: &Marker) -> Zeroizing<String> {
         let mut marked = Zeroizing::new(String::with_capacity(text.len() + text.len() / 8));
         for (place, character) in text.char_indices() {
             let rest = text.get(place..).unwrap_or_default();
-            match self.like(rest) {
-                // A token of one character has no inside.
-                Some(Like::Whole(control))
-                    if control.special && control.text.len() > character.len_utf8() =>
-                {
+            // A template may change the case of a text, and put another behind its end.
+            match self.spellings.at(rest) {
+                Some(Like::Whole(number)) if self.has_inside(number) => {
                     marked.push(character);
                     marked.push_str(&marker.0);
                 }
@@ -216,6 +203,42 @@ impl Controls {
             rest = characters.as_str();
         }
         each(&plain, None)
+    }
+}
+
+/// A Unigram vocabulary lists control tokens among its pieces, as likely as can be, and the library would find
+/// them in any text: `</s>` in a text of HTML. SentencePiece itself never does. So these pieces get spellings that
+/// no text has, and the library, which then could not tell their ids, does not hear of the tokens at all.
+fn hide_from_unigram(json: &mut Map<String, Value>, all: &mut [Control]) {
+    let model = json.get_mut("model").and_then(Value::as_object_mut);
+    let Some(model) = model.filter(|model| model.get("type") == Some(&"Unigram".into())) else {
+        return;
+    };
+    // What the vocabulary cannot express is this piece, and may come out of a text.
+    let unknown = model.get("unk_id").and_then(Value::as_u64);
+    let Some(pieces) = model.get_mut("vocab").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let secret = Marker::new();
+    for control in all
+        .iter_mut()
+        .filter(|control| Some(u64::from(control.id)) != unknown)
+    {
+        let piece = pieces
+            .get_mut(control.id as usize)
+            .and_then(|piece| piece.get_mut(0));
+        if let Some(piece) = piece.filter(|piece| piece.as_str() == Some(&control.text)) {
+            *piece = Value::from(format!("{}{}", secret.0, control.text));
+            control.hidden_from_library = true;
+        }
+    }
+    let hidden = |token: &Value| {
+        let text = token.get("content").and_then(Value::as_str);
+        all.iter()
+            .any(|control| control.hidden_from_library && Some(control.text.as_str()) == text)
+    };
+    if let Some(added) = json.get_mut("added_tokens").and_then(Value::as_array_mut) {
+        added.retain(|token| !hidden(token));
     }
 }
 

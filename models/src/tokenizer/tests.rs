@@ -262,6 +262,35 @@ fn files_on_which_the_library_panics_are_refused() {
 }
 
 #[test]
+fn control_tokens_among_the_pieces_of_a_unigram_model_are_text_in_a_text() {
+    let added = |id: u32, content: &str| {
+        json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
+               "rstrip": false, "normalized": false})
+    };
+    let around = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
+    let special = |id: u32, text: &str| json!({"id": text, "ids": [id], "tokens": [text]});
+    let tokenizer = small(|file| {
+        file["added_tokens"] = json!([added(0, "<s>"), added(1, "</s>"), added(2, "<unk>")]);
+        file["pre_tokenizer"] =
+            json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always"});
+        file["post_processor"] = json!({"type": "TemplateProcessing", "pair": [],
+            "single": [around("<s>"), {"Sequence": {"id": "A", "type_id": 0}}, around("</s>")],
+            "special_tokens": {"<s>": special(0, "<s>"), "</s>": special(1, "</s>")}});
+        file["model"] = json!({"type": "Unigram", "unk_id": 2, "byte_fallback": false,
+            "vocab": [["<s>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["\u{2581}", -2.0], ["a", -3.0],
+                      ["<", -4.0], ["/", -4.0], ["s", -4.0], [">", -4.0]]});
+    })
+    .unwrap();
+    assert_eq!(*tokenizer.encode_text("a</s>").unwrap(), [0, 3, 4, 5, 6, 7, 8, 1]);
+    assert_eq!(*tokenizer.encode_text("z").unwrap(), [0, 3, 2, 1]);
+    let marker = Marker::new();
+    let rendered = format!("<s>{}</s>", *tokenizer.mark("a</s>", &marker));
+    let ids = tokenizer.encode_rendered(&rendered, &marker).unwrap();
+    assert_eq!(*ids, [0, 3, 4, 5, 6, 7, 8, 1]);
+    assert_eq!((tokenizer.id("</s>"), tokenizer.size()), (Some(1), 9));
+}
+
+#[test]
 fn control_tokens_have_the_ids_that_the_library_gives_them() {
     // A hole before the id: transformers warns and takes the next free one.
     let tokenizer = small(|file| {
