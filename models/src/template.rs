@@ -8,7 +8,8 @@
 //! line end inside a string literal is kept.
 //!
 //! # Invariants
-//! Instructions and output are bounded. Errors carry no text, neither the template's nor a user's.
+//! Instructions and output are bounded; a value that is never rendered is not, since the library has no bound
+//! for it. Errors carry no text, neither the template's nor a user's.
 
 mod json;
 mod source;
