@@ -138,7 +138,7 @@ resource = "{RESOURCE}"
 name = "{MODEL_NAME}"
 key_id = "{KEY_ID}"
 class = "insecure"
-path = "{}"
+path = {}
 manifest_sha256 = "{manifest}"
 
 [listen]
@@ -147,7 +147,8 @@ api = "127.0.0.1:0"
             self.broker_address,
             field(&self.owner, "tls_spki_sha256"),
             field(&self.owner, "release_key"),
-            self.path_text("model.sealed"),
+            // What JSON escapes, TOML reads as it was.
+            Value::from(self.path_text("model.sealed")),
         );
         self.write("enclave.toml", &config)?;
         let (binary, config_path) = (
@@ -216,6 +217,9 @@ minimum_tcb = 1
         let output = self.stage.start(&mut command)?;
         let mut lines = BufReader::new(output);
         let line = next_json(&mut lines).ok_or_else(|| Failure::broken("the broker did not start"))?;
+        if let Some(reason) = failure(&line) {
+            return Err(Failure::Broken(format!("the broker did not start: {reason}")));
+        }
         drain(lines);
         report.step(
             "owner",
@@ -248,6 +252,8 @@ minimum_tcb = 1
         // A broken network is no refusal; a digest or a tag that does not fit is one.
         let mut refused = false;
         while let Some(event) = next_json(&mut lines) {
+            // The launcher's own words, when it came to no enclave.
+            reasons.extend(failure(&event));
             let name = field(&event, "event");
             let took = last.elapsed();
             match name.as_str() {
@@ -504,11 +510,33 @@ fn abbreviate(text: &str) -> String {
         .join(" ")
 }
 
+/// The reason and the hint of a failure that was reported as JSON.
+fn failure(printed: &Value) -> Option<String> {
+    let (message, hint) = (
+        field(&printed["error"], "message"),
+        field(&printed["error"], "hint"),
+    );
+    (!message.is_empty()).then(|| format!("{message} ({hint})"))
+}
+
 fn error_text(printed: &Value, stderr: &[u8]) -> String {
-    let message = field(&printed["error"], "message");
-    if message.is_empty() {
-        String::from_utf8_lossy(stderr).trim().to_owned()
-    } else {
-        message
+    failure(printed).unwrap_or_else(|| String::from_utf8_lossy(stderr).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_never_taken_for_a_start_and_keeps_its_hint() {
+        let failed = serde_json::json!({"error": {"code": "listen", "message": "no", "hint": "do"}});
+        assert_eq!(failure(&failed).as_deref(), Some("no (do)"));
+        assert_eq!(error_text(&failed, b"other"), "no (do)");
+        assert_eq!(error_text(&Value::Null, b"words\n"), "words");
+        assert_eq!(failure(&serde_json::json!({"listening": "127.0.0.1:1"})), None);
+        assert_eq!(
+            failure(&serde_json::json!({"event": "error", "stage": "boot"})),
+            None
+        );
     }
 }
