@@ -102,6 +102,10 @@ pub const LINGER_TIME: Duration = Duration::from_secs(10);
 /// Bytes that are read on and thrown away then: the largest body that a configuration can allow.
 pub const LINGER_BYTES: usize = 16 << 20;
 
+/// Bytes that a connection may send ahead of its answer and still be noticed when it ends: a stray line break, or
+/// the head of a next request.
+pub const READ_AHEAD_BYTES: usize = 1024;
+
 /// Texts that end an answer (OpenAI takes 4).
 pub const STOP_TEXTS: usize = 4;
 

@@ -202,14 +202,19 @@ async fn serve_http<S>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     tokio::pin!(http);
     tokio::select! {
+        // hyper first: what it wants to read, it reads.
+        biased;
         // How a connection ended is the client's affair.
         _ = http.as_mut() => return linger(rest, &service.lifecycle).await,
+        () = rest.left() => return,
         () = pace.exceeded() => return,
         _ = service.lifecycle.draining() => {}
     }
     http.as_mut().graceful_shutdown();
     tokio::select! {
+        biased;
         _ = http => {}
+        () = rest.left() => {}
         () = pace.exceeded() => {}
     }
 }

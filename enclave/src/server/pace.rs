@@ -75,6 +75,11 @@ impl Pace {
         }
     }
 
+    /// A request is being answered.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state().phase == Phase::Busy
+    }
+
     /// The head of a request has been read.
     pub(super) fn request(self: &Arc<Self>) -> Busy {
         self.enter(Phase::Busy);

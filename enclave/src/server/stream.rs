@@ -1,16 +1,19 @@
-//! A TLS stream that hyper drives and whose exporter a handler can still reach.
+//! A TLS stream that hyper drives, whose exporter a handler can still reach, and whose end is noticed even
+//! while hyper does not look.
 //!
 //! Why apart: hyper owns the stream it serves, and the binding of a connection needs keying material of that
-//! very stream after requests have begun.
+//! very stream after requests have begun. Nor does hyper read while it answers once it holds a byte of what
+//! comes next: a client that sent a line break too many and left would keep the model at work.
 //!
 //! # Invariants
 //! The lock is held within one poll or one export, never across an await. Every byte that comes in is told to
-//! the connection's pace.
+//! the connection's pace. hyper gets the bytes in their order, whoever read them.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -19,17 +22,50 @@ use zeroize::Zeroizing;
 
 use super::pace::Pace;
 use crate::connection::Exporter;
+use crate::limits;
 
 /// One stream, shared by hyper and by the connection's exporter.
 pub(super) struct Shared<S> {
-    stream: Arc<Mutex<S>>,
+    stream: Arc<Mutex<Inner<S>>>,
     pace: Arc<Pace>,
+}
+
+struct Inner<S> {
+    stream: S,
+    /// Read while hyper did not; what it reads next.
+    ahead: Zeroizing<Vec<u8>>,
+}
+
+impl<S: AsyncRead + Unpin> Inner<S> {
+    /// Reads what fits into `ahead`: the end of the stream, or an error, is `Ready`.
+    fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let room = limits::READ_AHEAD_BYTES.saturating_sub(self.ahead.len());
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let mut bytes = Zeroizing::new([0; limits::READ_AHEAD_BYTES]);
+        let mut buffer = ReadBuf::new(&mut bytes[..room]);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
+        }
+        // All the room at once, so that no smaller block is left behind.
+        let held = self.ahead.len();
+        self.ahead.reserve_exact(limits::READ_AHEAD_BYTES - held);
+        self.ahead.extend_from_slice(buffer.filled());
+        // hyper may be waiting for these bytes, and there may be more.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl<S> Shared<S> {
     pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
         Self {
-            stream: Arc::new(Mutex::new(stream)),
+            stream: Arc::new(Mutex::new(Inner {
+                stream,
+                ahead: Zeroizing::new(Vec::new()),
+            })),
             pace,
         }
     }
@@ -42,8 +78,23 @@ impl<S> Shared<S> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, S> {
+    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Shared<S> {
+    /// Waits until the client has left in the middle of its request. Must be polled by hyper's task and after
+    /// hyper, so that there is one waker and what hyper wants to read is read by hyper.
+    pub(super) async fn left(&self) {
+        poll_fn(|context| {
+            if self.pace.is_busy() {
+                self.lock().poll_ahead(context)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 }
 
@@ -53,12 +104,12 @@ impl Shared<TlsStream<TcpStream>> {
     }
 }
 
-struct TlsExporter(Arc<Mutex<TlsStream<TcpStream>>>);
+struct TlsExporter(Arc<Mutex<Inner<TlsStream<TcpStream>>>>);
 
 impl Exporter for TlsExporter {
     fn export(&self, label: &[u8], context: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, tls) = stream.get_ref();
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, tls) = inner.stream.get_ref();
         let mut output = Zeroizing::new([0; 32]);
         tls.export_keying_material(output.as_mut_slice(), label, Some(context))
             .ok()?;
@@ -73,7 +124,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = Pin::new(&mut *self.lock()).poll_read(context, buffer);
+        let result = {
+            let mut inner = self.lock();
+            if inner.ahead.is_empty() {
+                Pin::new(&mut inner.stream).poll_read(context, buffer)
+            } else {
+                let taken = inner.ahead.len().min(buffer.remaining());
+                buffer.put_slice(&inner.ahead[..taken]);
+                inner.ahead.drain(..taken);
+                Poll::Ready(Ok(()))
+            }
+        };
         if buffer.filled().len() > before {
             self.pace.received();
         }
@@ -83,14 +144,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Shared<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.lock()).poll_write(context, bytes)
+        Pin::new(&mut self.lock().stream).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_flush(context)
+        Pin::new(&mut self.lock().stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_shutdown(context)
+        Pin::new(&mut self.lock().stream).poll_shutdown(context)
     }
 }

@@ -259,3 +259,50 @@ async fn what_outlasts_the_drain_time_is_cut() {
         .unwrap();
     assert_eq!(answer.await.unwrap(), "");
 }
+
+#[tokio::test]
+async fn whoever_leaves_in_the_middle_is_noticed_whatever_it_sent_ahead() {
+    for ahead in [
+        "",
+        "\r\n",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        let server = start(|limits| limits.drain_time = Duration::from_secs(60)).await;
+        let mut stream = server.connect().await.unwrap();
+        let request = format!("GET /never HTTP/1.1\r\nhost: x\r\n\r\n{ahead}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(stream);
+        server.lifecycle.drain(Cause::Signal);
+        let ended = timeout(Duration::from_secs(5), server.task).await;
+        assert!(ended.is_ok(), "{ahead:?}: the request is still being answered");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_ahead_is_answered_in_its_turn() {
+    let server = start(|_| ()).await;
+    let mut stream = server.connect().await.unwrap();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET / HT")
+        .await
+        .unwrap();
+    // More than is read ahead, and in pieces.
+    let filler = "a".repeat(3 * limits::READ_AHEAD_BYTES);
+    let pieces = [
+        "TP/1.1\r\n",
+        "x: ",
+        &filler,
+        "\r\nconnection: close\r\n",
+        "host: x\r\n\r\n",
+    ];
+    for piece in pieces {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        stream.write_all(piece.as_bytes()).await.unwrap();
+    }
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    let (first, second) = (answers.find("late"), answers.find("hello"));
+    assert!(first.is_some() && first < second, "{answers}");
+}
