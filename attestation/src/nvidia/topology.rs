@@ -155,7 +155,8 @@ impl VerifiedTopology {
     }
 }
 
-/// Proves that these are all the devices of one machine with so many GPUs and switches.
+/// Proves that these are all the devices of one machine with so many GPUs and switches. Where no switch is expected, as on
+/// machines whose links are encrypted, GPUs report none, and only their number, nonces and keys are compared.
 ///
 /// # Errors
 /// [`TopologyError`]: the first check that fails.
@@ -170,7 +171,13 @@ pub fn verify_topology(
         return Err(TopologyError::Count);
     }
     each_its_own(first.report().nonce(), gpus.iter().chain(switches))?;
-    let seen_switches = switches_of(gpus, expected_switches)?;
+    for (position, device) in gpus.iter().enumerate() {
+        gpu(device, position)?;
+    }
+    let seen_switches = match expected_switches {
+        0 => BTreeSet::new(),
+        _ => switches_of(gpus, expected_switches)?,
+    };
     let seen_gpus = gpus_of(switches, &seen_switches, gpus.len())?;
     Ok(VerifiedTopology {
         nonce: first.report().nonce(),

@@ -124,6 +124,18 @@ fn devices_that_answered_different_nonces_are_no_machine() {
     };
     let error = verify_topology(&[&a, &b], &[], 2, 0).unwrap_err();
     assert_eq!(error, TopologyError::Nonce { position: 1 });
-    let error = verify_topology(&[&a], &[], 1, 0).unwrap_err();
-    assert_eq!(error, TopologyError::Silent { position: 0 });
+    let error = verify_topology(&[&a], &[], 1, 1).unwrap_err();
+    assert_eq!(error, TopologyError::Count);
+}
+
+#[test]
+fn gpus_without_switches_are_each_their_own() {
+    let (a, b) = (gpu_seeing(None), gpu_seeing(None));
+    let whole = verify_topology(&[&a, &b], &[], 2, 0).unwrap();
+    assert!(whole.switches().is_empty() && whole.gpus().is_empty());
+    let error = verify_topology(&[&a, &a], &[], 2, 0).unwrap_err();
+    assert_eq!(error, TopologyError::Repeated { position: 1 });
+    let other = switch(SWITCHES[0], &SEEN_GPUS);
+    let error = verify_topology(&[&a, &other], &[], 2, 0).unwrap_err();
+    assert_eq!(error, TopologyError::Kind { position: 1 });
 }
