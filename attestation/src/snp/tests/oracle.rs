@@ -6,6 +6,7 @@
 //! Mutations come from a seeded generator: the same run every time.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use sev::certs::snp::{Chain, Verifiable as _};
 use sev::firmware::guest::AttestationReport;
@@ -275,15 +276,26 @@ fn sev_is_never_stricter_on_what_is_signed_again() {
     }
 }
 
+/// A nightly run sets `ANCHORHOLD_MUTATIONS` to 100000: about ten minutes.
 #[test]
-#[ignore = "ten minutes: the 100,000 mutations of a nightly run"]
-fn sev_is_never_stricter_in_a_hundred_thousand_mutations() {
-    const NAME: &str = "snp::sev_is_never_stricter_in_a_hundred_thousand_mutations";
-    let Some(mut found) = real(70_000, 4, NAME) else {
+fn sev_is_never_stricter_in_a_nightly_run_and_every_difference_is_seen() {
+    const NAME: &str = "snp::sev_is_never_stricter_in_a_nightly_run_and_every_difference_is_seen";
+    let asked = std::env::var("ANCHORHOLD_MUTATIONS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let Some(count) = asked.filter(|count: &usize| *count >= 4_000) else {
+        // Past the capture of test output: nobody is left to tell when standard error is gone.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {NAME}: set ANCHORHOLD_MUTATIONS to 100000"
+        );
         return;
     };
-    for (id, count) in signed(30_000, 3) {
-        *found.entry(id).or_default() += count;
+    let Some(mut found) = real(count / 3, 4, NAME) else {
+        return;
+    };
+    for (id, times) in signed(count - count / 3, 3) {
+        *found.entry(id).or_default() += times;
     }
     let unseen: Vec<_> = STRICTER.iter().filter(|id| !found.contains_key(*id)).collect();
     assert!(unseen.is_empty(), "{unseen:?} of {found:?}");
