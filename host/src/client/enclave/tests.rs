@@ -490,15 +490,6 @@ async fn a_stream_that_is_cut_or_goes_on_is_no_answer_and_its_end_mark_is_held_b
     }
 }
 
-/// A receipt comes last, so every event is kept until then: one without a payload is not free.
-#[tokio::test]
-async fn events_without_a_payload_are_counted_too() {
-    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
-    fake.set(Fault::EmptyEvents);
-    let found = error(streamed(&enclave(fake.endpoint(), &hands)).await);
-    assert!(matches!(found, ClientError::TooLarge(Stage::Answer)), "{found}");
-}
-
 #[tokio::test]
 async fn errors_and_lists_need_no_receipt() {
     let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());

@@ -1,4 +1,4 @@
-//! How many idle connections are kept.
+//! How much is kept: of idle connections, and of an answer whose receipt is still to come.
 
 use super::*;
 
@@ -55,4 +55,13 @@ async fn a_connection_that_cannot_be_made_leaves_the_identity_as_it_was() {
         .count();
     assert_eq!(attested, 1, "an outage says nothing about the evidence");
     drop(first);
+}
+
+/// A receipt comes last, so every event is kept until then: one without a payload is not free.
+#[tokio::test]
+async fn events_without_a_payload_are_counted_too() {
+    let (fake, hands) = (Fake::start(GENUINE).await, Hands::new());
+    fake.set(Fault::EmptyEvents);
+    let found = error(streamed(&enclave(fake.endpoint(), &hands)).await);
+    assert!(matches!(found, ClientError::TooLarge(Stage::Answer)), "{found}");
 }
