@@ -70,6 +70,15 @@ impl LeaseEnded {
     }
 }
 
+/// Why a prompt was not taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCovered {
+    /// The lease has ended.
+    Ended,
+    /// The prompt is longer than what is left of the budget, which is not used up.
+    Budget,
+}
+
 struct State {
     terms: Terms,
     left: Option<u64>,
@@ -111,6 +120,20 @@ impl Lease {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the tokens of a prompt from the lease. One that is longer than what is left takes nothing: whoever
+    /// asks must not be able to end the lease of all.
+    ///
+    /// # Errors
+    /// [`NotCovered`].
+    pub fn admit(&self, tokens: u64) -> Result<Spent, NotCovered> {
+        let left = self.state().left;
+        if left.is_some_and(|left| 0 < left && left < tokens) {
+            return Err(NotCovered::Budget);
+        }
+        // Only the model's thread spends, so what was left still is.
+        self.spend(tokens).map_err(|LeaseEnded| NotCovered::Ended)
     }
 
     /// Takes `tokens` from the lease, before they are computed. 0 asks only whether it is alive.

@@ -101,6 +101,8 @@ pub enum ApiError {
     TemplateRefused,
     /// The answer was not complete when the time for a request had passed.
     Deadline,
+    /// The lease on the model does not cover this prompt before it is renewed.
+    LeaseBudget,
     /// The enclave is draining, or its lease has ended.
     ShuttingDown,
     /// The model failed; nothing is known about the request.
@@ -180,6 +182,7 @@ impl ApiError {
             Self::NoChatTemplate => (StatusCode::BAD_REQUEST, InvalidRequest, "no_chat_template"),
             Self::TemplateRefused => (StatusCode::BAD_REQUEST, InvalidRequest, "messages_refused"),
             Self::Deadline => (StatusCode::REQUEST_TIMEOUT, Server, "deadline_exceeded"),
+            Self::LeaseBudget => (StatusCode::SERVICE_UNAVAILABLE, Server, "lease_budget"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Server, "shutting_down"),
             Self::ModelFailed => (StatusCode::INTERNAL_SERVER_ERROR, Server, "internal_error"),
         }
@@ -301,6 +304,9 @@ impl fmt::Display for ApiError {
                 "the model's chat template does not take these messages: check the order and kinds of roles",
             ),
             Self::Deadline => f.write_str("the answer was not complete within the time for one request"),
+            Self::LeaseBudget => f.write_str(
+                "the lease on the model does not cover this prompt now: ask something shorter, or later",
+            ),
             Self::ShuttingDown => f.write_str("this enclave is shutting down"),
             Self::ModelFailed => f.write_str("the model failed"),
         }

@@ -43,6 +43,7 @@ impl From<Refusal> for ApiError {
                 field,
                 expected: bounds,
             },
+            Refusal::LeaseBudget => Self::LeaseBudget,
             Refusal::ShuttingDown => Self::ShuttingDown,
             Refusal::Failed => Self::ModelFailed,
         }

@@ -44,6 +44,8 @@ pub enum Refusal {
         /// What it may be.
         bounds: &'static str,
     },
+    /// What is left of the lease's token budget does not cover the prompt.
+    LeaseBudget,
     /// The engine takes no more work, or the lease ended.
     ShuttingDown,
     /// The model failed.
@@ -62,6 +64,7 @@ impl fmt::Display for Refusal {
                 write!(f, "more than {limit} tokens")
             }
             Self::Sampling { field, bounds } => write!(f, "`{field}` must be {bounds}"),
+            Self::LeaseBudget => f.write_str("the lease does not cover the prompt"),
             Self::ShuttingDown => f.write_str("the engine is shutting down"),
             Self::Failed => f.write_str("the model failed"),
         }

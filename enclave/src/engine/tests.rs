@@ -216,9 +216,11 @@ async fn the_lease_covers_prompt_and_answer_to_the_token() {
     let world = World::new(fake, 8, 1);
     assert_eq!(
         whole(world.ask("a b").unwrap()).await,
-        (String::new(), Err(Refusal::ShuttingDown))
+        (String::new(), Err(Refusal::LeaseBudget))
     );
     assert_eq!(seen.steps(), 0);
+    // One long prompt ends nothing for the others.
+    assert_eq!(world.lifecycle.cause(), None);
 }
 
 #[tokio::test]

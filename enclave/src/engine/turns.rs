@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::engine::backend::{Backend, Stepper};
 use crate::engine::job::{Job, Refusal, Reply};
 use crate::engine::queue::Queue;
-use crate::lease::{Lease, Spent};
+use crate::lease::{Lease, NotCovered, Spent};
 use crate::limits::RUNNING;
 use crate::metrics::Metrics;
 
@@ -77,7 +77,7 @@ fn begin<'m>(job: Job, backend: &'m dyn Backend, lease: &Lease, metrics: &Metric
         Job::Generate { order, reply } => {
             let started = backend.start(order).and_then(|stepper| {
                 let tokens = count(stepper.usage().prompt_tokens);
-                let Spent { .. } = lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
+                let Spent { .. } = lease.admit(tokens).map_err(uncovered)?;
                 metrics.prompt_tokens(tokens);
                 Ok(stepper)
             });
@@ -93,6 +93,13 @@ fn begin<'m>(job: Job, backend: &'m dyn Backend, lease: &Lease, metrics: &Metric
                 }
             }
         }
+    }
+}
+
+fn uncovered(why: NotCovered) -> Refusal {
+    match why {
+        NotCovered::Ended => Refusal::ShuttingDown,
+        NotCovered::Budget => Refusal::LeaseBudget,
     }
 }
 
@@ -181,7 +188,7 @@ impl Vectors {
         let Spent { .. } = lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
         let vector = backend.embed(text)?;
         let tokens = count(vector.tokens);
-        let Spent { .. } = lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
+        let Spent { .. } = lease.admit(tokens).map_err(uncovered)?;
         metrics.prompt_tokens(tokens);
         Ok(vector)
     }

@@ -48,6 +48,18 @@ fn asking_for_more_than_is_left_ends_it() {
 }
 
 #[test]
+fn a_prompt_beyond_the_budget_takes_nothing_until_the_budget_is_used_up() {
+    let (_, lifecycle, lease) = lease(100, 10);
+    assert_eq!(lease.admit(11).err(), Some(NotCovered::Budget));
+    assert!(lease.admit(4).is_ok());
+    assert_eq!(lease.admit(7).err(), Some(NotCovered::Budget));
+    assert_eq!(lifecycle.cause(), None);
+    assert!(lease.admit(6).is_ok());
+    assert_eq!(lease.admit(1).err(), Some(NotCovered::Ended));
+    assert_eq!(lifecycle.cause(), Some(Cause::LeaseEnded));
+}
+
+#[test]
 fn no_budget_means_time_alone() {
     let (_, _, lease) = lease(100, 0);
     assert!(lease.spend(u64::MAX).is_ok());
