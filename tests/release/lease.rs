@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anchorhold_models::name::Class;
 use anchorhold_tests::false_broker::{Answer, FalseBroker, Lies, Step, Told, stolen_tls_key};
-use anchorhold_tests::process::Finished;
-use anchorhold_tests::world::World;
+use anchorhold_tests::process::{Finished, run};
+use anchorhold_tests::world::{Serving, World};
 use std::sync::{Arc, Mutex};
 
 use crate::demo_world;
@@ -134,16 +134,41 @@ fn a_policy_that_moved_on_ends_the_lease_of_who_runs_already() {
     drained_for_its_lease(serving.process.finish());
 }
 
-#[test]
-fn a_spent_token_budget_ends_the_lease_before_its_time() {
+/// Serves under a budget from a broker that is gone then, and asks one question.
+fn asked_once(lease_tokens: u64, more: &[&str]) -> (Serving, Finished, World) {
     let mut world = demo_world();
-    world.broker.push_str("lease_tokens = 3\n");
+    world.broker.push_str(&format!("lease_tokens = {lease_tokens}\n"));
     let broker = world.start_broker();
     let serving = world.serve();
     broker.ask_to_end();
     assert_eq!(broker.finish().code, 0);
-    let _ = world.client(serving.port, &["ask", "What is the capital of France?"]);
+    let question = ["ask", "What is the capital of France?", "--json"];
+    let asked = world.client(serving.port, &[&question[..], more].concat());
+    (serving, asked, world)
+}
+
+#[test]
+fn a_token_budget_refuses_what_it_does_not_cover_and_ends_the_lease_when_it_is_used_up() {
+    let kept = tempfile::tempdir().unwrap();
+    let keep = ["--keep-receipts", kept.path().to_str().unwrap()];
+    let (_serving, answered, _world) = asked_once(1000, &keep);
+    assert_eq!(answered.code, 0, "{answered:?}");
+    let receipt = std::fs::read_dir(kept.path()).unwrap().next().unwrap().unwrap();
+    let receipt = receipt.path();
+    let verify = ["client", "receipt", "verify", receipt.to_str().unwrap(), "--json"];
+    let judged = run(anchorhold_tests::programs!().host, &verify).expect(0).json();
+    let prompt = judged["receipt"]["prompt_tokens"].as_u64().unwrap();
+
+    // A prompt that is too long is refused by itself: the enclave goes on.
+    let (serving, refused, world) = asked_once(prompt - 1, &[]);
+    let refused = refused.expect(1).json();
+    assert!(refused.to_string().contains("lease_budget"), "{refused}");
+    assert_eq!(world.client(serving.port, &["verify"]).code, 0);
+
+    // The same prompt under a budget that ends within the answer: the lease does too.
     let asked = Instant::now();
+    let (serving, ended, _world) = asked_once(prompt + 1, &[]);
+    assert_ne!(ended.code, 0, "half an answer is none: {ended:?}");
     drained_for_its_lease(serving.process.finish());
     assert!(
         asked.elapsed() < Duration::from_secs(60),
