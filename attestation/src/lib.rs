@@ -47,6 +47,7 @@ mod base64_text;
 pub mod binding;
 pub mod ccel;
 pub mod channel;
+mod checks;
 pub mod claims;
 pub mod denial;
 pub mod document;

@@ -7,39 +7,9 @@
 
 use std::fmt;
 
+use crate::checks::checks;
 use crate::snp::Component;
 use crate::x509::Fault;
-
-/// Defines checks: name, identifier, what is wrong when one fails, and what to do.
-macro_rules! checks {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $check:ident = $id:literal, $wrong:literal, $hint:literal;)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$doc])* $check,)+
-        }
-
-        impl $name {
-            /// Each of them, in the order of checking.
-            pub const ALL: &[Self] = &[$(Self::$check),+];
-
-            /// The stable identifier.
-            #[must_use]
-            pub const fn id(self) -> &'static str {
-                match self { $(Self::$check => $id),+ }
-            }
-
-            const fn wrong(self) -> &'static str {
-                match self { $(Self::$check => $wrong),+ }
-            }
-
-            const fn hint(self) -> &'static str {
-                match self { $(Self::$check => $hint),+ }
-            }
-        }
-    };
-}
 
 checks! {
     /// Checks of the report's bytes. The Attester, or someone on the way, is to blame.
@@ -260,11 +230,11 @@ impl SnpError {
 impl fmt::Display for SnpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Report { check, offset } => write!(f, "the report {} (byte {offset})", check.wrong()),
+            Self::Report { check, offset } => write!(f, "the report {} (byte {offset})", check),
             Self::Certificate { whose, fault } => write!(f, "the certificate of {}: {fault}", whose.name()),
             Self::Crl(fault) => write!(f, "the revocation list: {fault}"),
-            Self::Vek(check) => write!(f, "the VEK's certificate {}", check.wrong()),
-            Self::Binding(check) => f.write_str(check.wrong()),
+            Self::Vek(check) => write!(f, "the VEK's certificate {}", check),
+            Self::Binding(check) => check.fmt(f),
             Self::Tcb {
                 component,
                 reported,
@@ -272,11 +242,11 @@ impl fmt::Display for SnpError {
             } => write!(
                 f,
                 "{}: {} is {reported} in the report, {certified} in the certificate",
-                BindingCheck::Tcb.wrong(),
+                BindingCheck::Tcb,
                 component.name()
             ),
             Self::Table { check, offset } => {
-                write!(f, "the certificate table {} (byte {offset})", check.wrong())
+                write!(f, "the certificate table {} (byte {offset})", check)
             }
         }
     }

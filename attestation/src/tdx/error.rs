@@ -7,34 +7,7 @@
 
 use std::fmt;
 
-/// Defines checks: name, identifier, and what is wrong when one fails.
-macro_rules! checks {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $check:ident = $id:literal, $wrong:literal;)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$doc])* $check,)+
-        }
-
-        impl $name {
-            /// Each of them, in the order of checking.
-            pub const ALL: &[Self] = &[$(Self::$check),+];
-
-            /// The stable identifier.
-            #[must_use]
-            pub const fn id(self) -> &'static str {
-                match self { $(Self::$check => $id),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$check => $wrong),+ })
-            }
-        }
-    };
-}
+use crate::checks::checks;
 
 checks! {
     /// Checks of the quote's bytes. The Attester, or someone on the way, is to blame.
