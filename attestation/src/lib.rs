@@ -82,7 +82,7 @@ pub use channel::{ChannelError, ChannelProof, LeafMatched, PinnedIdentity};
 pub use claims::{Claims, Class, Platform, Product, TrustClass};
 pub use denial::{Check, Denial, Reason, RuleId, Verdict};
 pub use document::{AttestationDocument, Lease};
-pub use endorsements::Endorsements;
+pub use endorsements::{Endorsement, EndorsementKind, Endorsements};
 pub use evidence::{DeviceEvidence, Evidence};
 pub use identity::{ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening};
 pub use parse::ParseError;

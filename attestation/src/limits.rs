@@ -61,6 +61,16 @@ pub const EVIDENCE: usize = 4 * 1024 * 1024;
 /// Endorsements stapled to an answer: certificates and revocation lists for each attester.
 pub const ENDORSEMENTS: usize = 64;
 
+/// One endorsement as JSON: the largest body, 512 KiB, in base64 with a few members around it.
+pub const ENDORSEMENT: usize = 704 * 1024;
+
+/// A bundle of endorsements as JSON: for two CPUs and eight GPUs below 1 MiB. Stapled it is a third larger and fits into
+/// [`ATTESTATION_DOCUMENT`] beside any [`EVIDENCE`].
+pub const ENDORSEMENT_BUNDLE: usize = 2 * 1024 * 1024;
+
+/// An OCSP response: a status and the responder's certificates, below 8 KiB.
+pub const OCSP_RESPONSE: usize = 32 * 1024;
+
 /// The whole answer to a client's nonce: evidence, and endorsements of a few hundred KiB.
 pub const ATTESTATION_DOCUMENT: usize = 8 * 1024 * 1024;
 

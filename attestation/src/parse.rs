@@ -14,6 +14,10 @@ pub enum Part {
     Evidence,
     /// A device's evidence inside it.
     Device,
+    /// One endorsement.
+    Endorsement,
+    /// Endorsements, stapled or as a bundle.
+    Endorsements,
     /// An identity document.
     Identity,
     /// The answer to a client's nonce.
@@ -43,6 +47,8 @@ impl Part {
         match self {
             Self::Evidence => "evidence",
             Self::Device => "device evidence",
+            Self::Endorsement => "endorsement",
+            Self::Endorsements => "endorsements",
             Self::Identity => "identity document",
             Self::AttestationDocument => "attestation document",
             Self::Nonce => "nonce",
