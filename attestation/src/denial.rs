@@ -3,8 +3,8 @@
 //! Why apart: a person who is refused wants all reasons at once, and an owner's log wants them typed.
 //!
 //! # Invariants
-//! A [`Denial`] has at least one reason, in policy order. Reasons hold digests, numbers and constants only:
-//! nothing an attacker wrote.
+//! A [`Denial`] has at least one reason, in policy order. Reasons hold digests, numbers, constants and short printable
+//! texts that a vendor signed: nothing an attacker wrote.
 
 use std::fmt;
 

@@ -21,6 +21,7 @@
 //! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
 //! - [`nvidia`]: NVIDIA GPUs and NVLink switches
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
+//! - [`field`]: what is proven as a flat list, and pins on it
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`channel`]: a connection bound to an identity
 //! - [`release`]: a broker's signed answer
@@ -53,6 +54,7 @@ pub mod denial;
 pub mod document;
 pub mod endorsements;
 pub mod evidence;
+pub mod field;
 #[cfg(test)]
 mod fixture;
 pub mod identity;
@@ -84,6 +86,7 @@ pub use denial::{Check, Denial, Reason, RuleId, Verdict};
 pub use document::{AttestationDocument, Lease};
 pub use endorsements::{Endorsement, EndorsementKind, Endorsements};
 pub use evidence::{DeviceEvidence, Evidence};
+pub use field::{Field, Pin, Value};
 pub use identity::{ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening};
 pub use parse::ParseError;
 pub use policy::{Policy, PolicyError};

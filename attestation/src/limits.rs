@@ -105,6 +105,12 @@ pub const POLICY_ENTRIES: usize = 4096;
 /// Characters in the display name of a reference value.
 pub const REFERENCE_NAME: usize = 128;
 
+/// Characters in the name of a field: a vendor, a structure and a name.
+pub const FIELD_NAME: usize = 64;
+
+/// Characters of a text in evidence that a denial shows: a version or a name.
+pub const FIELD_TEXT_SHOWN: usize = 64;
+
 /// Seconds a policy may let evidence live: one day. Longer would outlive any reaction to a breach.
 pub const MAX_AGE_SECONDS: u64 = 24 * 60 * 60;
 

@@ -65,6 +65,9 @@ rules! {
     /// The chip is one the policy names.
     Chip = "chip",
         "this chip is not named by chips or any_chip_of in the policy";
+    /// A field has the value that the policy pins.
+    Pin = "pin",
+        "the evidence has another value than an entry of pins in the policy demands";
     /// Some configuration was fixed at launch.
     ConfigFixed = "config-fixed",
         "launch it with the configuration's digest in HOST_DATA";
