@@ -23,6 +23,7 @@
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`field`]: what is proven as a flat list, and pins on it
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
+//! - [`weakness`]: what is publicly broken, dated
 //! - [`channel`]: a connection bound to an identity
 //! - [`release`]: a broker's signed answer
 //! - [`receipt`]: an enclave's signed statement about one answer
@@ -74,6 +75,8 @@ pub mod tdx;
 mod testdata;
 pub mod time;
 pub mod verify;
+#[allow(dead_code)] // until appraisal has hardware to judge
+pub mod weakness;
 pub mod x509;
 
 pub use appraise::{Appraised, ReleaseGrant};
@@ -97,3 +100,4 @@ pub use release::{
 };
 pub use time::Timestamp;
 pub use verify::{Verified, VerifyError, verify};
+pub use weakness::{AcceptedWeaknesses, Weakness, known_weaknesses};

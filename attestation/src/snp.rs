@@ -2,7 +2,8 @@
 //!
 //! Why apart: AMD's reports, certificates and their binding to each other are unlike anybody else's.
 //!
-//! - [`report`], [`tcb`], [`bits`], [`product`]: the report's bytes, each with a place and a name
+//! - [`report`], [`tcb`], [`bits`], [`product`], [`part`]: the report's bytes, each with a place and a name
+//! - [`fields`]: the same as a list, for people and pins
 //! - [`vek`]: the certificate of the key that signs reports (VCEK or VLEK), and its chain
 //! - [`cert_table`]: certificates as a hypervisor hands them to a guest
 //! - [`anchors`]: who is believed
@@ -17,6 +18,8 @@ mod anchors;
 mod bits;
 mod cert_table;
 mod error;
+mod fields;
+mod part;
 mod product;
 mod report;
 mod tcb;
@@ -27,6 +30,7 @@ pub use anchors::Anchors;
 pub use bits::{GuestPolicy, PlatformBit, PlatformInfo, PolicyBit};
 pub use cert_table::{CertTable, Entry};
 pub use error::{BindingCheck, Check, ReportCheck, SnpError, TableCheck, VekCheck, Whose};
+pub use part::Part;
 pub use product::{Cpuid, Product};
 pub use report::{Firmware, REPORT_LENGTH, Report, SigningKey};
 pub use tcb::{Component, Tcb};

@@ -6,6 +6,8 @@
 //! ABI specification 56860 revision 1.58, table "ATTESTATION_REPORT", and earlier revisions for versions 2 to 4.
 //! Exactly 1184 bytes, every one of them read; bytes without meaning in the report's version are zero.
 
+use std::fmt;
+
 use anchorhold_encoding::Digest;
 
 use crate::snp::tcb::Layout;
@@ -45,6 +47,12 @@ pub struct Firmware {
     pub minor: u8,
     /// Build.
     pub build: u8,
+}
+
+impl fmt::Display for Firmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.build)
+    }
 }
 
 /// What a report says. It proves nothing until it is part of a [`crate::snp::VerifiedReport`].
