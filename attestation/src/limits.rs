@@ -46,6 +46,13 @@ pub const PATH: usize = 6;
 /// One revocation list in DER: AMD's are below 1 KiB, Intel's 20 KiB of revoked serial numbers.
 pub const CRL: usize = 512 * 1024;
 
+/// One OCSP response in DER: NVIDIA's hold one answer and one certificate, below 2 KiB.
+pub const OCSP: usize = 16 * 1024;
+
+/// OCSP responses for one device: each that speaks of it costs two signature checks. NVIDIA answers for three of its
+/// certificates, and those of every device in a machine may come together: [`DEVICES`] times that, with some left.
+pub const OCSP_RESPONSES: usize = 64;
+
 /// A hypervisor's certificate table: five certificates of 2 KiB, padded to pages.
 pub const CERT_TABLE: usize = 64 * 1024;
 

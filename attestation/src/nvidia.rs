@@ -5,6 +5,7 @@
 //! - [`anchors`]: who is believed
 //! - [`cursor`], [`report`], [`opaque`]: the report, byte for byte
 //! - [`identity`]: the certificates: chip and firmware id
+//! - [`revocation`]: what NVIDIA's responder says of the certificates, where it was stapled
 //! - [`device`]: a proven report
 //! - [`xml`], [`rim`]: a proven RIM
 //! - [`comparison`]: measurements against RIMs
@@ -26,6 +27,7 @@ mod fixture;
 mod identity;
 mod opaque;
 mod report;
+mod revocation;
 mod rim;
 mod topology;
 mod version;
@@ -33,13 +35,14 @@ mod xml;
 
 pub use anchors::Anchors;
 pub use comparison::{ComparisonError, MatchedDevice, RimRole, differing, match_gpu, match_switch};
-pub use device::{FirmwareBinding, Revocation, VerifiedDevice, verify_device};
+pub use device::{FirmwareBinding, VerifiedDevice, verify_device};
 pub use error::{DeviceError, ReportField, RimError, RimField, XmlFault};
 pub use identity::{Architecture, CHAIN_LENGTH, DeviceIdentity, DiceFlags};
 pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
 pub use report::{
     DeviceKind, Measurement, MeasurementType, OpaqueData, REQUEST_LENGTH, Report, SIGNATURE_LENGTH,
 };
+pub use revocation::{ANSWERED_FOR, Answers, Revocation};
 pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, verify_rim};
 pub use topology::{TopologyError, VerifiedTopology, verify_topology};
 pub use version::{

@@ -6,6 +6,7 @@
 //! Whole messages as they came, hashed here. [`Genuine`] exists only after a check held.
 
 use anchorhold_encoding::Digest;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
     ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
@@ -60,6 +61,11 @@ pub(crate) fn ed25519(key: &Digest<32>, message: &[u8], signature: &[u8]) -> Opt
         .verify(message, signature)
         .ok()
         .map(Genuine)
+}
+
+/// SHA-1, as OCSP names keys and issuers. Nothing is believed because of it.
+pub(crate) fn sha1(content: &[u8]) -> Vec<u8> {
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, content).as_ref().to_vec()
 }
 
 #[cfg(test)]

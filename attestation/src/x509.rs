@@ -1,4 +1,4 @@
-//! Certificates and revocation lists (RFC 5280), as strictly as hardware vendors' own allow.
+//! Certificates, revocation lists (RFC 5280) and OCSP responses (RFC 6960), as strictly as hardware vendors' own allow.
 //!
 //! Why apart: every vendor signs with a hierarchy, and each peculiarity (AMD's serial number 0, its two forms of
 //! RSA-PSS parameters) must be met once.
@@ -7,23 +7,26 @@
 //! - [`key`]: public keys and algorithm identifiers
 //! - [`chain`]: a path to a pinned anchor, proven
 //! - [`crl`]: a revocation list, proven
+//! - [`ocsp`]: an issuer's word on one certificate, proven
 //! - [`fault`]: what can be wrong with any of them
 //!
 //! # Invariants
 //! Signatures are checked over the bytes as they came. Only DER is read: what does not encode to the same bytes
-//! is refused. Only [`chain`] makes a [`VerifiedChain`], only [`crl`] a [`VerifiedCrl`].
+//! is refused. Only [`chain`] makes a [`VerifiedChain`], only [`crl`] a [`VerifiedCrl`], only [`ocsp`] a [`VerifiedOcsp`].
 
 pub mod certificate;
 pub mod chain;
 pub mod crl;
 pub mod fault;
 pub mod key;
+pub mod ocsp;
 
 pub use certificate::Certificate;
 pub use chain::{Anchor, ChainError, VerifiedChain};
 pub use crl::{Crl, VerifiedCrl};
 pub use fault::Fault;
 pub use key::{KeyKind, PublicKey};
+pub use ocsp::{OcspFault, OcspResponse, RevocationReason, VerifiedOcsp};
 
 #[cfg(test)]
 pub(crate) mod forge;

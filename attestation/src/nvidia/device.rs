@@ -12,16 +12,9 @@ use crate::nvidia::anchors::Anchors;
 use crate::nvidia::error::DeviceError;
 use crate::nvidia::identity::DeviceIdentity;
 use crate::nvidia::report::Report;
+use crate::nvidia::revocation::{self, Revocation};
 use crate::signature::Scheme;
 use crate::time::Timestamp;
-
-/// Whether certificates were checked against a vendor's word on revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Revocation {
-    /// Nobody was asked: NVIDIA answers by OCSP only, and no answer came with the evidence. A policy chooses.
-    NotChecked,
-}
 
 /// Whether the report names the firmware its key was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +42,8 @@ pub struct VerifiedDevice {
 }
 
 /// Proves that a device of NVIDIA's made `report` when asked with `nonce`. `certificates` are five in DER, the
-/// device's own first; `now` is when their dates are judged.
+/// device's own first; `responses` are answers of NVIDIA's OCSP responder in DER, as many as came, of this device and of
+/// others; `now` is when all dates are judged.
 ///
 /// # Errors
 /// [`DeviceError`]: the first check that fails, in the order of docs/platforms/nvidia.md.
@@ -57,16 +51,18 @@ pub fn verify_device(
     report: &[u8],
     certificates: &[Vec<u8>],
     nonce: &Digest<32>,
+    responses: &[&[u8]],
     anchors: &Anchors,
     now: Timestamp,
 ) -> Result<VerifiedDevice, DeviceError> {
     let identity = DeviceIdentity::verify(certificates, anchors.device(), now)?;
+    let revocation = revocation::check(identity.chain(), responses, now)?;
     let (report, firmware_binding) = check_report(report, &identity, nonce)?;
     Ok(VerifiedDevice {
         report,
         identity,
         firmware_binding,
-        revocation: Revocation::NotChecked,
+        revocation,
         compiled_anchors: anchors.are_compiled(),
     })
 }
@@ -110,8 +106,9 @@ impl VerifiedDevice {
     }
 
     /// Whether its certificates were checked for revocation.
-    pub const fn revocation(&self) -> Revocation {
-        self.revocation
+    #[must_use]
+    pub const fn revocation(&self) -> &Revocation {
+        &self.revocation
     }
 
     /// True when NVIDIA's own root is above it.
@@ -125,10 +122,10 @@ impl VerifiedDevice {
         sha384(&[self.identity.chain().leaf().der()])
     }
 
-    /// When the first of its certificates ends.
+    /// When the first of its certificates ends, or of the answers that none of them is revoked.
     #[must_use]
-    pub const fn expires(&self) -> Timestamp {
-        self.identity.chain().not_after()
+    pub fn expires(&self) -> Timestamp {
+        self.identity.chain().not_after().min(self.revocation.expires())
     }
 }
 

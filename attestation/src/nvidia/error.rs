@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use crate::x509::ChainError;
+use crate::time::Timestamp;
+use crate::x509::{ChainError, OcspFault, RevocationReason};
 
 /// Which field of a report is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +102,22 @@ pub enum DeviceError {
     Certificate(ChainError),
     /// The leaf does not name a chip that this version knows.
     Chip,
+    /// A stapled OCSP response is none, or speaks of the device and does not hold.
+    Ocsp {
+        /// Which of those handed over, from 0.
+        response: usize,
+        /// What is wrong with it.
+        fault: OcspFault,
+    },
+    /// NVIDIA has withdrawn a certificate of the device, or put it on hold.
+    Revoked {
+        /// Which certificate; the leaf is 0.
+        link: usize,
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: RevocationReason,
+    },
     /// The report's requester nonce is another than the one asked with.
     Nonce,
     /// The report's signature does not hold under the leaf's key.
@@ -123,6 +140,8 @@ impl DeviceError {
             Self::Root => "nvidia-chain-root",
             Self::Certificate(_) => "nvidia-chain",
             Self::Chip => "nvidia-chip",
+            Self::Ocsp { .. } => "nvidia-ocsp",
+            Self::Revoked { .. } => "nvidia-revoked",
             Self::Nonce => "nvidia-nonce",
             Self::Signature => "nvidia-report-signature",
             Self::LeafFirmwareId => "nvidia-leaf-firmware-id",
@@ -142,6 +161,14 @@ impl DeviceError {
             Self::Root => "the chain ends at another root than NVIDIA's; engineering samples do",
             Self::Certificate(_) => "the certificate chain was altered, or is of another device",
             Self::Chip => "this version knows Hopper and Blackwell GPUs and the LS10 switch",
+            Self::Ocsp { fault, .. } => fault.hint(),
+            Self::Revoked {
+                reason: RevocationReason::CertificateHold,
+                ..
+            } => {
+                "NVIDIA has put this certificate on hold: do not trust the device unless NVIDIA takes it back"
+            }
+            Self::Revoked { .. } => "NVIDIA does not stand by this device any more; do not trust it",
             Self::Nonce => "the report was made for another question; ask the device again",
             Self::Signature => "the report was altered, or another device's certificates came with it",
             Self::LeafFirmwareId => "the leaf certificate is not one that a device makes at its start",
@@ -159,6 +186,13 @@ impl fmt::Display for DeviceError {
             Self::Root => f.write_str("the device's chain does not end at the pinned root"),
             Self::Certificate(error) => write!(f, "the device's chain: {error}"),
             Self::Chip => f.write_str("the leaf certificate names no known chip"),
+            Self::Ocsp { response, fault } => write!(f, "stapled OCSP response {response}: {fault}"),
+            Self::Revoked { link, since, reason } => {
+                write!(
+                    f,
+                    "certificate {link} of the device is revoked since {since}: {reason}"
+                )
+            }
             Self::Nonce => f.write_str("the report carries another nonce"),
             Self::Signature => f.write_str("the report's signature does not hold"),
             Self::LeafFirmwareId => {

@@ -65,11 +65,20 @@ impl Signed {
         if inner(message)? != algorithm {
             return Err(Fault::AlgorithmMismatch);
         }
+        Self::new(message, algorithm, signature)
+    }
+
+    /// From its three parts, the first two with tag and length.
+    pub(super) fn new(message: &[u8], algorithm: &[u8], signature: BitStringRef<'_>) -> Result<Self, Fault> {
         Ok(Self {
             message: message.to_vec(),
             scheme: key::scheme(algorithm).ok_or(Fault::Algorithm)?,
             signature: signature.as_bytes().ok_or(Fault::Signature)?.to_vec(),
         })
+    }
+
+    pub(super) const fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     pub(super) fn verify(&self, key: &PublicKey) -> Result<(), Fault> {
@@ -259,6 +268,11 @@ impl Certificate {
     /// May sign revocation lists.
     pub(super) fn signs_lists(&self) -> bool {
         self.usage.as_ref().is_some_and(KeyUsage::crl_sign)
+    }
+
+    /// May sign what is neither a certificate nor a list, and says so.
+    pub(super) fn signs_data(&self) -> bool {
+        self.usage.as_ref().is_some_and(KeyUsage::digital_signature)
     }
 
     /// An end entity whose key may sign what is no certificate. Vendors' leaves need not have the extensions.

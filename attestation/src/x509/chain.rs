@@ -70,6 +70,7 @@ impl std::error::Error for ChainError {}
 pub struct VerifiedChain {
     leaf: Certificate,
     authorities: Vec<Certificate>,
+    anchor: Certificate,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -98,6 +99,7 @@ impl VerifiedChain {
             not_after: leaf.not_after(),
             leaf,
             authorities,
+            anchor: anchor.certificate().clone(),
         };
         chain.check_leaf(understood, at)?;
         chain.check_authorities(anchor, at)?;
@@ -159,6 +161,15 @@ impl VerifiedChain {
     #[must_use]
     pub fn authorities(&self) -> &[Certificate] {
         &self.authorities
+    }
+
+    /// One certificate, 0 the leaf, and the one that issued it; the anchor is only an issuer.
+    pub(super) fn link(&self, link: usize) -> Option<(&Certificate, &Certificate)> {
+        let mut from = std::iter::once(&self.leaf)
+            .chain(&self.authorities)
+            .chain(std::iter::once(&self.anchor))
+            .skip(link);
+        Some((from.next()?, from.next()?))
     }
 
     /// When the latest of its certificates, the anchor's included, begins to be valid.

@@ -1,9 +1,11 @@
-//! An authority made for one test: keys, certificates and revocation lists of any kind, right or wrong.
+//! An authority made for one test: keys, certificates, revocation lists and OCSP responses ([`ocsp`]), right or wrong.
 //!
 //! Why apart: real files cannot show what vendors never issue, and a bare clone has none.
 //!
 //! # Invariants
 //! Built for tests only. What it writes is DER unless a draft says otherwise.
+
+pub(crate) mod ocsp;
 
 use std::sync::{Arc, OnceLock};
 

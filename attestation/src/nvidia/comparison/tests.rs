@@ -29,7 +29,7 @@ impl World {
         let (chain, signer) = (device_chain(chip), rim_chain());
         let (der, signer_der) = (chain.der(), signer.der());
         let anchors = anchors(&der, &signer_der);
-        let device = verify_device(&make(&chain), &der, &NONCE, &anchors, AT).unwrap();
+        let device = verify_device(&make(&chain), &der, &NONCE, &[], &anchors, AT).unwrap();
         Self {
             device,
             signer,

@@ -13,7 +13,7 @@ use crate::x509::forge::{Key, NOW};
 
 fn verified(chain: &Chain, report: &[u8]) -> Result<VerifiedDevice, DeviceError> {
     let der = chain.der();
-    verify_device(report, &der, &NONCE, &device_anchors(&der), AT)
+    verify_device(report, &der, &NONCE, &[], &device_anchors(&der), AT)
 }
 
 /// Fields of a GPU with a firmware id.
@@ -66,7 +66,7 @@ fn a_report_is_the_answer_to_its_nonce_by_its_device_on_its_firmware() {
     let anchors = device_anchors(&der);
     let report = gpu_report(&fields(&FIRMWARE), chain.leaf_key());
     let other = Digest::new([1; 32]);
-    let refused = |report: &[u8], nonce| verify_device(report, &der, nonce, &anchors, AT).unwrap_err();
+    let refused = |report: &[u8], nonce| verify_device(report, &der, nonce, &[], &anchors, AT).unwrap_err();
     assert_eq!(refused(&report, &other), DeviceError::Nonce);
     let stranger = gpu_report(&fields(&FIRMWARE), &Key::p384());
     assert_eq!(refused(&stranger, &NONCE), DeviceError::Signature);
@@ -133,9 +133,9 @@ fn a_p256_leaf_signs_nothing() {
 fn a_chain_under_another_root_is_refused() {
     let chain = device_chain("GH100");
     let report = gpu_report(&fields(&FIRMWARE), chain.leaf_key());
-    let refused = verify_device(&report, &chain.der(), &NONCE, &Anchors::nvidia(), AT);
+    let refused = verify_device(&report, &chain.der(), &NONCE, &[], &Anchors::nvidia(), AT);
     assert_eq!(refused.unwrap_err(), DeviceError::Root);
-    let refused = verify_device(&report, &[], &NONCE, &Anchors::nvidia(), AT);
+    let refused = verify_device(&report, &[], &NONCE, &[], &Anchors::nvidia(), AT);
     assert_eq!(refused.unwrap_err(), DeviceError::ChainLength);
 }
 

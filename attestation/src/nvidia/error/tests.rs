@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::nvidia::{ComparisonError, RimRole, TopologyError};
-use crate::x509::Fault;
+use crate::time::Timestamp;
+use crate::x509::{Fault, OcspFault, RevocationReason};
 
 const PAGE: &str = include_str!("../../../../docs/platforms/nvidia.md");
 
@@ -23,6 +24,15 @@ fn all() -> Vec<(&'static str, String, &'static str)> {
         DeviceError::Root,
         DeviceError::Certificate(LINK),
         DeviceError::Chip,
+        DeviceError::Ocsp {
+            response: 1,
+            fault: OcspFault::Signature,
+        },
+        DeviceError::Revoked {
+            link: 1,
+            since: Timestamp::MAX,
+            reason: RevocationReason::KeyCompromise,
+        },
         DeviceError::Nonce,
         DeviceError::Signature,
         DeviceError::LeafFirmwareId,

@@ -27,7 +27,7 @@ fn gpu_seeing(switches: Option<[[u8; 8]; 2]>) -> VerifiedDevice {
     }
     let der = chain.der();
     let report = gpu_report(&fields, chain.leaf_key());
-    verify_device(&report, &der, &NONCE, &device_anchors(&der), AT).unwrap()
+    verify_device(&report, &der, &NONCE, &[], &device_anchors(&der), AT).unwrap()
 }
 
 fn gpu() -> VerifiedDevice {
@@ -38,7 +38,7 @@ fn switch(own: [u8; 8], gpus: &[[u8; 8]; 8]) -> VerifiedDevice {
     let chain = device_chain("LS_10");
     let der = chain.der();
     let report = signed(unsigned(31, &switch_fields(own, gpus)), chain.leaf_key());
-    verify_device(&report, &der, &NONCE, &device_anchors(&der), AT).unwrap()
+    verify_device(&report, &der, &NONCE, &[], &device_anchors(&der), AT).unwrap()
 }
 
 fn verified(
