@@ -19,7 +19,13 @@ use crate::time::Timestamp;
 use crate::verify::Verified;
 
 #[allow(dead_code)] // until appraisal has hardware to judge
+mod azure;
+#[allow(dead_code)] // until appraisal has hardware to judge
+mod nvidia;
+#[allow(dead_code)] // until appraisal has hardware to judge
 mod snp;
+#[allow(dead_code)] // until appraisal has hardware to judge
+mod tdx;
 
 /// Evidence that satisfied a policy, for the purpose `U`. What a broker appraised is no channel for a client,
 /// and what a client appraised grants no key:

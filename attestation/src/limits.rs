@@ -109,6 +109,9 @@ pub const POLICY: usize = 1024 * 1024;
 /// Entries in any list of a policy: more is a database, not a policy.
 pub const POLICY_ENTRIES: usize = 4096;
 
+/// One payload of an expected runtime event in a policy: a digest, or a short document.
+pub const POLICY_BYTES: usize = 4096;
+
 /// Characters in the display name of a reference value.
 pub const REFERENCE_NAME: usize = 128;
 

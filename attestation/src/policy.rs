@@ -17,8 +17,14 @@ use crate::identity::Weakening;
 use crate::limits;
 use crate::reference::ReferenceValue;
 
+pub mod azure;
+pub mod nvidia;
+mod section;
 #[allow(dead_code)] // until appraisal has hardware to judge
 pub mod snp;
+pub mod tdx;
+
+pub use section::Choice;
 
 /// Seconds for which a nonce is fresh when the policy does not say.
 pub const DEFAULT_MAX_AGE_SECONDS: u64 = 600;

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::{Claims, Platform};
 
+mod registers;
+
+pub use registers::RegisterValues;
+
 /// One release of the enclave on one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -140,6 +140,180 @@ rules! {
     /// A field has the value that the policy pins.
     Pin = "pin",
         "the evidence has another value than an entry of pins in the policy demands";
+    /// TDX: no bit of the group "TD under debug" is set.
+    TdxDebug = "tdx-debug",
+        "the host can look into this trust domain; launch it without debug and profiling attributes";
+    /// TDX: SEPT_VE_DISABLE is set.
+    TdxSeptVeDisable = "tdx-sept-ve-disable",
+        "launch the trust domain with SEPT_VE_DISABLE, or its host can inject exceptions into it";
+    /// TDX: PERFMON is clear.
+    TdxPerfmon = "tdx-perfmon",
+        "launch the trust domain without PERFMON, or name perfmon in tdx.dangerously_accept_attributes";
+    /// TDX: KL is clear.
+    TdxKeyLocker = "tdx-key-locker",
+        "launch the trust domain without Key Locker, or name kl in tdx.dangerously_accept_attributes";
+    /// TDX: PKS is clear.
+    TdxPks = "tdx-pks",
+        "launch the trust domain without PKS, or name pks in tdx.dangerously_accept_attributes";
+    /// TDX: no other attribute is set, with or without a name.
+    TdxAttributes = "tdx-attributes",
+        "name the attribute in tdx.dangerously_accept_attributes; one without a name needs a newer verifier";
+    /// TDX: XFAM is one that the policy lists, or within the states that it lists.
+    TdxXfam = "tdx-xfam",
+        "compare the domain's processor states with those it was configured for, in tdx.xfam or tdx.xfam_at_most";
+    /// TDX: the module's signer is Intel, or one that the policy lists.
+    TdxMrSignerSeam = "tdx-mr-signer-seam",
+        "the TDX module is not Intel's; zero in tdx.mr_signer_seam is Intel";
+    /// TDX: the module's measurement is one that the policy lists, if it lists any.
+    TdxMrSeam = "tdx-mr-seam",
+        "this is another TDX module than tdx.mr_seam lists; after an update on the host, add it";
+    /// TDX: the module has no attributes.
+    TdxSeamAttributes = "tdx-seam-attributes",
+        "the TDX module runs in a mode for development; do not use this host";
+    /// TDX: every component of TEE_TCB_SVN is at least that of the policy, at launch and now.
+    TdxTeeTcbSvn = "tdx-tee-tcb-svn",
+        "the host's TDX module is too old; ask its operator to update it, then start the domain anew";
+    /// TDX: MROWNER is zero, or one that the policy lists.
+    TdxMrOwner = "tdx-mr-owner",
+        "the domain was launched for another owner; list the owner in tdx.mr_owner if it is right";
+    /// TDX: MROWNERCONFIG is zero, or one that the policy lists.
+    TdxMrOwnerConfig = "tdx-mr-owner-config",
+        "the domain was launched with an owner's configuration; list it in tdx.mr_owner_config if it is right";
+    /// TDX: RTMR0 has a value of the reference value.
+    TdxRtmr0 = "tdx-rtmr0",
+        "firmware saw another virtual machine: other memory, tables or variables than those of the reference value";
+    /// TDX: RTMR1 has a value of the reference value.
+    TdxRtmr1 = "tdx-rtmr1",
+        "firmware started another kernel, or with other partitions, than the reference value has";
+    /// TDX: RTMR2 has a value of the reference value.
+    TdxRtmr2 = "tdx-rtmr2",
+        "the kernel got another command line or initrd than the reference value has";
+    /// TDX: RTMR3 is what the policy says of it: zero, a configuration, or the events it lists.
+    TdxRtmr3 = "tdx-rtmr3",
+        "something was measured at run time that tdx.runtime_register does not expect; read the event log";
+    /// TDX: no service domain is bound, or one that the policy lists.
+    TdxServiceTd = "tdx-service-td",
+        "a service domain has a part in this one; list it in tdx.mr_service_td if it is right";
+    /// TDX: the report is of the domain itself, not of a partition in it.
+    TdxVm = "tdx-vm",
+        "a partition inside the domain asked for this report; list its index in tdx.vm if it is right";
+    /// TDX: no device is bound, or devices that the policy lists.
+    TdxDeviceInfo = "tdx-device-info",
+        "devices are bound to the domain; list their digest in tdx.device_info if it is right";
+    /// TDX: the extended state of service domains is absent, or one that the policy lists.
+    TdxServiceHash = "tdx-service-hash",
+        "list the service domain's extended state in tdx.service_hash if it is right";
+    /// TDX: the attributes of service domains are zero, or some that the policy lists.
+    TdxServiceAttributes = "tdx-service-attributes",
+        "list the service domain's attributes in tdx.service_attributes if they are right";
+    /// TDX: Intel calls the platform up to date, or the policy still accepts what Intel calls it.
+    TdxTcbStatus = "tdx-tcb-status",
+        "ask the host's operator to update firmware; until then tdx.dangerously_accept_status can bridge the time";
+    /// TDX: no advisory of Intel's applies, or the policy accepts those that do.
+    TdxAdvisories = "tdx-advisories",
+        "read the advisory; if it does not matter to you, name it in tdx.dangerously_accept_advisories";
+    /// TDX: the collateral is of an evaluation as new as the policy demands.
+    TdxTcbEvaluation = "tdx-tcb-evaluation",
+        "fetch Intel's collateral anew; somebody may replay an old one that still calls the platform up to date";
+    /// TDX: Intel's fixes up to the policy's date are in the platform.
+    TdxTcbDate = "tdx-tcb-date",
+        "the host's firmware is older than tdx.minimum_tcb_date; ask its operator to update it";
+    /// TDX: no two threads share a core, or the policy accepts it.
+    TdxSmt = "tdx-smt",
+        "switch SMT off on the host, or set tdx.smt = \"dangerously-accepted\"";
+    /// TDX: no package can be added to the machine, or the policy accepts it.
+    TdxDynamicPlatform = "tdx-dynamic-platform",
+        "register the host as one that cannot grow, or set tdx.dynamic_platform = \"dangerously-accepted\"";
+    /// TDX: Intel does not keep the platform's root keys, or the policy accepts it.
+    TdxCachedKeys = "tdx-cached-keys",
+        "register the host without caching keys, or set tdx.cached_keys = \"dangerously-accepted\"";
+    /// Azure: the registers of the vTPM have values of the reference value.
+    AzurePcrs = "azure-pcrs",
+        "the guest booted something else than the reference value describes; compare register by register";
+    /// Azure: the guest has a vTPM.
+    AzureTpm = "azure-tpm",
+        "the paravisor contradicts its own vTPM; do not use it";
+    /// Azure: Secure Boot was on.
+    AzureSecureBoot = "azure-secure-boot",
+        "enable Secure Boot, or set azure.dangerously_accept_secure_boot_off = true";
+    /// Azure: the host cannot read the serial console.
+    AzureConsole = "azure-console",
+        "disable boot diagnostics and the serial console, or set azure.dangerously_accept_console = true";
+    /// Azure: the host cannot write to the serial console.
+    AzureInteractiveConsole = "azure-interactive-console",
+        "disable the serial console, or set azure.dangerously_accept_interactive_console = true";
+    /// Azure: the guest has no emulated IPMI device.
+    AzureIpmi = "azure-ipmi",
+        "launch without an IPMI device, or set azure.dangerously_accept_ipmi = true";
+    /// Azure: the vTPM is of a revision as new as the policy demands.
+    AzureTpmVersion = "azure-tpm-version",
+        "the paravisor's vTPM is too old; redeploy the machine to get a newer one";
+    /// Azure: the machine keeps no state between boots.
+    AzurePersistedState = "azure-persisted-state",
+        "launch a machine without stored state, or set azure.dangerously_accept_persisted_state = true";
+    /// Azure: no device of the host passes a filter.
+    AzureFilteredDevices = "azure-filtered-devices",
+        "launch without such devices, or set azure.dangerously_accept_filtered_devices = true";
+    /// Azure: the authority of the provisioning is one that the policy lists.
+    AzureRootCertificate = "azure-root-certificate",
+        "the paravisor takes provisioning from another authority than azure.root_thumbprint lists";
+    /// Azure: the machine is one that the policy lists.
+    AzureVm = "azure-vm",
+        "this is another machine; list it in azure.vm_unique_ids, or set azure.any_vm = true";
+    /// Azure: the host's clock agrees with the Relying Party's.
+    AzureClock = "azure-clock",
+        "the report is old, or the host's clock or this machine's is wrong";
+    /// Azure: what the machine's state is sealed to is not a signer.
+    AzureSealing = "azure-sealing",
+        "seal to nothing or to a measurement, or set azure.dangerously_accept_sealing_to_signer = true";
+    /// Azure: nobody made the guest state file, or someone that the policy lists.
+    AzureProvisioner = "azure-provisioner",
+        "list who made the guest state file in azure.vmgs_provisioners if it is right";
+    /// Azure: no key service defined a context, or one that the policy lists.
+    AzureKeyRelease = "azure-key-release",
+        "list the key service's digest in azure.key_release_contexts if it is right";
+    /// NVIDIA: as many GPUs and switches gave evidence as the policy demands, and they are one machine.
+    NvidiaTopology = "nvidia-topology",
+        "hand over the evidence of every GPU and switch, as many as nvidia.gpus and nvidia.switches say";
+    /// NVIDIA: the device answered the nonce that the CPU's evidence commits to.
+    NvidiaNonce = "nvidia-nonce-bound",
+        "the device's report was not made for this machine's report: replayed or another machine's";
+    /// NVIDIA: the device is of a line that the policy names.
+    NvidiaArchitecture = "nvidia-architecture",
+        "name the device's line in nvidia.architectures if it is right";
+    /// NVIDIA: the driver is one that the policy lists, or new enough.
+    NvidiaDriver = "nvidia-driver",
+        "update the driver in the image, or change nvidia.drivers or nvidia.minimum_driver";
+    /// NVIDIA: VBIOS or switch BIOS is one that the policy lists, or new enough for its line.
+    NvidiaFirmware = "nvidia-firmware",
+        "ask the host's operator to update it, or change nvidia.firmware or nvidia.minimum_firmware";
+    /// NVIDIA: the report names the firmware that the device's key was made for.
+    NvidiaFirmwareId = "nvidia-firmware-binding",
+        "a newer driver reports the firmware id; else name it in nvidia.dangerously_accept_unreported";
+    /// NVIDIA: the certificates were checked for revocation.
+    NvidiaRevocation = "nvidia-revocation",
+        "staple NVIDIA's OCSP answers, or set nvidia.dangerously_accept_unchecked_revocation = true";
+    /// NVIDIA: the GPU is used as the policy says.
+    NvidiaFeature = "nvidia-feature",
+        "the GPU is in another mode than nvidia.features; set the mode on the host";
+    /// NVIDIA: protected PCIe is off, or the policy accepts it.
+    NvidiaProtectedPcie = "nvidia-protected-pcie",
+        "links between the GPUs are in the clear; if that is meant, set nvidia.dangerously_accept_protected_pcie";
+    /// NVIDIA: no flag of the device's certificate is set, or those that the policy accepts.
+    NvidiaDiceFlags = "nvidia-dice-flags",
+        "the device says that it is not in a secure state; name a flag in nvidia.dangerously_accept_dice_flags";
+    /// NVIDIA: the host can no longer configure the switch.
+    NvidiaSwitchLock = "nvidia-switch-lock",
+        "lock the switches, or set nvidia.dangerously_accept_unlocked_switches = true";
+    /// NVIDIA: RIMs of the versions that the device reports came with the evidence.
+    NvidiaRims = "nvidia-rims",
+        "staple NVIDIA's RIM files of the driver and of the VBIOS that the device reports";
+    /// NVIDIA: every measurement is one of its RIM's.
+    NvidiaMeasurements = "nvidia-measurements-match",
+        "an old RIM is the common cause: fetch it anew; if it still differs, the device runs other firmware";
+    /// NVIDIA: no measurement differs that NVIDIA lets differ.
+    NvidiaIdleDecoder = "nvidia-idle-decoder",
+        "set nvidia.dangerously_exempt_idle_decoder = true, as NVIDIA's own verifier does";
     /// Some configuration was fixed at launch.
     ConfigFixed = "config-fixed",
         "launch it with the configuration's digest in HOST_DATA";
