@@ -175,7 +175,7 @@ impl Device<'_> {
             "the firmware id of its certificate",
             if bound { "the same" } else { "not reported" },
         );
-        let checked = !matches!(device.revocation(), Revocation::NotChecked);
+        let checked = !matches!(device.revocation(), Revocation::NotChecked { .. });
         self.demand_unless(
             RuleId::NvidiaRevocation,
             checked,
