@@ -3,10 +3,14 @@
 //! Why apart: they come by other ways than evidence and live longer, and they are always an argument. An enclave
 //! staples them, a file carries them into a room without a network, and neither of the two looks inside.
 //!
+//! - [`said`]: what one says of itself, for caches and people
+//!
 //! # Invariants
 //! Untrusted until [`crate::verify()`] has checked them under an anchor: here they have a kind and a size. One
 //! endorsement has one JSON text, and so has a bundle. Kinds that this version does not know are refused: a kind
 //! that is skipped would be a revocation that is not looked at.
+
+mod said;
 
 use std::fmt;
 
@@ -16,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::base64_text::Base64;
 use crate::limits;
 use crate::parse::{self, ParseError, Part, at_most};
+
+pub use said::{NotOfItsKind, Said, Whose};
 
 /// What an endorsement is, by who signs it and what its bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,7 +79,7 @@ impl EndorsementKind {
             Self::AmdCrl => limits::CRL,
             Self::IntelCollateral => limits::TDX_COLLATERAL,
             Self::NvidiaRim => limits::RIM,
-            Self::NvidiaOcsp => limits::OCSP_RESPONSE,
+            Self::NvidiaOcsp => limits::OCSP,
         }
     }
 }
@@ -81,6 +87,31 @@ impl EndorsementKind {
 impl fmt::Display for EndorsementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// For how long after its end an expired endorsement may still be used: a policy's word, and no one else's. There is no
+/// other way to one than to read it from a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Grace(u64);
+
+impl Grace {
+    /// Seconds, at most [`limits::GRACE_SECONDS`].
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for Grace {
+    type Error = ParseError;
+
+    fn try_from(seconds: u64) -> Result<Self, ParseError> {
+        if seconds > limits::GRACE_SECONDS {
+            return Err(ParseError::Value(Part::Endorsements));
+        }
+        Ok(Self(seconds))
     }
 }
 

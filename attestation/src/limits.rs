@@ -75,8 +75,8 @@ pub const ENDORSEMENT: usize = 704 * 1024;
 /// [`ATTESTATION_DOCUMENT`] beside any [`EVIDENCE`].
 pub const ENDORSEMENT_BUNDLE: usize = 2 * 1024 * 1024;
 
-/// An OCSP response: a status and the responder's certificates, below 8 KiB.
-pub const OCSP_RESPONSE: usize = 32 * 1024;
+/// Seconds a policy may let an expired endorsement be used: a week, in which any vendor is reachable again.
+pub const GRACE_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// The whole answer to a client's nonce: evidence, and endorsements of a few hundred KiB.
 pub const ATTESTATION_DOCUMENT: usize = 8 * 1024 * 1024;

@@ -11,6 +11,7 @@
 //! - [`comparison`]: measurements against RIMs
 //! - [`topology`]: many devices as one machine
 //! - [`version`]: versions, and the names of RIM files
+//! - [`asks`]: which RIM files a report asks for
 //! - [`error`]: why not, with identifiers
 //!
 //! # Invariants
@@ -18,6 +19,7 @@
 //! must be the one that the CPU's evidence commits to.
 
 mod anchors;
+mod asks;
 mod comparison;
 mod cursor;
 mod device;
@@ -34,6 +36,7 @@ mod version;
 mod xml;
 
 pub use anchors::Anchors;
+pub use asks::rims_asked;
 pub use comparison::{ComparisonError, MatchedDevice, RimRole, differing, match_gpu, match_switch};
 pub use device::{FirmwareBinding, VerifiedDevice, verify_device};
 pub use error::{DeviceError, ReportField, RimError, RimField, XmlFault};
@@ -43,6 +46,7 @@ pub use report::{
     DeviceKind, Measurement, MeasurementType, OpaqueData, REQUEST_LENGTH, Report, SIGNATURE_LENGTH,
 };
 pub use revocation::{ANSWERED_FOR, Answers, Revocation};
+pub(crate) use rim::said as rim_said;
 pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, verify_rim};
 pub use topology::{TopologyError, VerifiedTopology, verify_topology};
 pub use version::{

@@ -34,6 +34,7 @@ pub use part::Part;
 pub use product::{Cpuid, Product};
 pub use report::{Firmware, REPORT_LENGTH, Report, SigningKey};
 pub use tcb::{Component, Tcb};
+pub(crate) use vek::Statements;
 pub use vek::{Endorsements, Revocation, SignerKind, VerifiedVek};
 pub use verified::VerifiedReport;
 

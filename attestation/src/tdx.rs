@@ -5,6 +5,7 @@
 //!
 //! - [`quote`], [`body`], [`enclave`], [`attributes`]: the bytes, each with a place and a name
 //! - [`collateral`], [`certificate`], [`pem`]: what Intel says, read once for many quotes
+//! - [`asks`]: which collateral a quote asks for
 //! - [`anchors`]: who is believed
 //! - [`checks`]: what dcap-qvl does not check, or cannot name
 //! - [`culprit`]: which check failed when dcap-qvl refuses
@@ -22,6 +23,7 @@ use dcap_qvl::verify::QuoteVerifier;
 use crate::time::Timestamp;
 
 mod anchors;
+mod asks;
 mod attributes;
 mod body;
 mod certificate;
@@ -36,6 +38,7 @@ mod quote;
 mod verified;
 
 pub use anchors::Anchors;
+pub use asks::{CollateralAsked, PckAuthority};
 pub use attributes::{TdAttribute, TdAttributes, Xfam, XfamBit};
 pub use body::{BodyKind, Td15, Td15Ex, TdBody};
 pub use collateral::Collateral;

@@ -235,6 +235,11 @@ pub(crate) fn pinned_path(
     Ok((leaf, parsed.collect()))
 }
 
+/// Which line of devices a leaf says it is of: nothing is proven.
+pub(super) fn said_architecture(leaf: &Certificate) -> Option<Architecture> {
+    Architecture::of_chip(&device_info(leaf)?.0)
+}
+
 /// Chip and serial number: `NVIDIA:<chip>:<16 hexadecimal digits>`, the leaf's only alternative name.
 fn device_info(leaf: &Certificate) -> Option<(String, Digest<8>)> {
     let names = SubjectAltName::from_der(leaf.extension(&SUBJECT_ALT_NAME)?).ok()?;

@@ -54,6 +54,14 @@ pub fn verify_rim(bytes: &[u8], anchors: &Anchors, now: Timestamp) -> Result<Ver
     })
 }
 
+/// What a RIM file says of itself and from when until when its signer's certificates say they are valid: nothing is
+/// proven.
+pub(crate) fn said(bytes: &[u8]) -> Result<(Rim, Timestamp, Timestamp), RimError> {
+    let document = xml::parse(bytes)?;
+    let (canonical, from, until) = signature::said(&document)?;
+    Ok((Rim::read(&xml::parse(&canonical)?)?, from, until))
+}
+
 impl VerifiedRim {
     /// What it says.
     pub const fn rim(&self) -> &Rim {

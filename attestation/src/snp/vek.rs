@@ -94,11 +94,11 @@ pub struct VerifiedVek {
     class: Class,
 }
 
-/// What AMD's extensions say.
-struct Statements {
-    product: Product,
-    kind: SignerKind,
-    tcb: Tcb,
+/// What AMD's extensions say. Proven only as part of a [`VerifiedVek`].
+pub(crate) struct Statements {
+    pub(crate) product: Product,
+    pub(crate) kind: SignerKind,
+    pub(crate) tcb: Tcb,
 }
 
 impl VerifiedVek {
@@ -224,7 +224,7 @@ fn not_revoked(chain: &VerifiedChain, list: &VerifiedCrl) -> Result<Revocation, 
 }
 
 impl Statements {
-    fn read(vek: &Certificate) -> Result<Self, SnpError> {
+    pub(crate) fn read(vek: &Certificate) -> Result<Self, SnpError> {
         if vek.key().kind() != KeyKind::P384 {
             return Err(SnpError::Vek(VekCheck::Key));
         }

@@ -110,6 +110,42 @@ impl Collateral {
     }
 }
 
+/// What collateral says of itself: nothing is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CollateralSaid {
+    pub(crate) fmspc: [u8; 6],
+    /// `tcbEvaluationDataNumber` of the TCB information.
+    pub(crate) evaluation: u32,
+    /// The latest beginning of its parts.
+    pub(crate) from: Timestamp,
+    /// The earliest end of its parts.
+    pub(crate) until: Timestamp,
+}
+
+impl Collateral {
+    /// What it says of itself; `None` when its FMSPC is not one.
+    pub(crate) fn said(&self) -> Option<CollateralSaid> {
+        let chains = [&self.tcb_signer, &self.qe_signer, &self.crl_issuer];
+        let certificates = || chains.iter().flat_map(|chain| chain.iter());
+        let dates = [self.tcb_info_dates, self.qe_identity_dates];
+        let lists = [&self.root_crl, &self.pck_crl];
+        let from = certificates().map(|certificate| certificate.not_before);
+        let from = from.chain(dates.iter().map(|dates| dates.issued));
+        let until = certificates().map(|certificate| certificate.not_after);
+        let until = until.chain(dates.iter().map(|dates| dates.next_update));
+        Some(CollateralSaid {
+            fmspc: bytes(&self.tcb_info.fmspc.to_ascii_lowercase())?
+                .try_into()
+                .ok()?,
+            evaluation: self.tcb_info.tcb_evaluation_data_number,
+            from: from.chain(lists.map(|list| list.this_update)).max()?,
+            until: until
+                .chain(lists.iter().filter_map(|list| list.next_update))
+                .min()?,
+        })
+    }
+}
+
 /// Lower-case hexadecimal; `None` for anything else.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {

@@ -4,6 +4,7 @@ use super::*;
 use crate::claims::Class;
 use crate::testdata::evidence;
 
+mod asks;
 mod authority;
 mod bits;
 mod corpus;

@@ -103,6 +103,11 @@ impl Crl {
         &self.issuer
     }
 
+    /// When it says it was made, until when it says it is current, and the number it says it has: nothing is proven.
+    pub(crate) fn said(&self) -> (Timestamp, Timestamp, &[u8]) {
+        (self.this_update, self.next_update, &self.number)
+    }
+
     /// Proves that `anchor` issued this list and that it is current.
     ///
     /// # Errors

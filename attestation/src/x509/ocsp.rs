@@ -96,6 +96,15 @@ impl OcspResponse {
         })
     }
 
+    /// From when until when all of its answers say they are current, and the serial numbers they are about: nothing is
+    /// proven. `None` when there are none.
+    pub(crate) fn said(&self) -> Option<(Timestamp, Timestamp, Vec<Vec<u8>>)> {
+        let from = self.answers.iter().map(|answer| answer.this_update).max()?;
+        let until = self.answers.iter().map(|answer| answer.next_update).min()?;
+        let serials = self.answers.iter().map(|answer| answer.serial.clone());
+        Some((from.max(self.produced_at), until, serials.collect()))
+    }
+
     /// Proves that the one certificate at `link` of `chain` (0 is the leaf) is not revoked as of `at`; `None` when this
     /// response does not speak of it.
     ///

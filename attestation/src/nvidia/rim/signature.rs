@@ -16,7 +16,7 @@ use crate::nvidia::xml::canonical::canonical;
 use crate::nvidia::xml::{Declaration, Element};
 use crate::signature::Scheme;
 use crate::time::Timestamp;
-use crate::x509::{Anchor, VerifiedChain};
+use crate::x509::{Anchor, Certificate, VerifiedChain};
 
 const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 const C14N_1_1: &str = "http://www.w3.org/2006/12/xml-c14n11";
@@ -68,6 +68,18 @@ pub(super) fn verify(document: &Element<'_>, anchor: &Anchor, now: Timestamp) ->
         canonical: document_form,
         chain,
     })
+}
+
+/// The document without its signature, and the dates of its certificates: nothing is proven.
+pub(super) fn said(document: &Element<'_>) -> Result<(Vec<u8>, Timestamp, Timestamp), RimError> {
+    let parts = parts(document).ok_or(RimError::SignatureForm)?;
+    let (mut from, mut until) = (Timestamp::from_unix(0), Timestamp::MAX);
+    for der in &parts.certificates {
+        let certificate = Certificate::parse(der).map_err(|_| RimError::SignatureForm)?;
+        from = from.max(certificate.not_before());
+        until = until.min(certificate.not_after());
+    }
+    Ok((canonical(document, &[], is_signature), from, until))
 }
 
 fn is_signature(element: &Element<'_>) -> bool {

@@ -87,7 +87,7 @@ pub(super) struct Answer {
     digest: NameDigest,
     issuer_name: Vec<u8>,
     issuer_key: Vec<u8>,
-    serial: Vec<u8>,
+    pub(super) serial: Vec<u8>,
     pub(super) status: Status,
     pub(super) this_update: Timestamp,
     pub(super) next_update: Timestamp,
