@@ -227,6 +227,17 @@ impl NonceBatch {
         })
     }
 
+    /// The proofs for all nonces, in their order: the work of one tree, not of one tree a nonce.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<InclusionProof> {
+        let size = u64::from(self.size());
+        let paths = tree::inclusion_paths(&self.leaves).into_iter();
+        (0..size)
+            .zip(paths)
+            .map(|(index, path)| InclusionProof { index, size, path })
+            .collect()
+    }
+
     /// What the CPU is asked to sign, after the devices answered.
     #[must_use]
     pub fn report_data(&self, identity: &Digest<64>, devices: &DevicesDigest) -> ReportData {

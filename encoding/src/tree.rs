@@ -61,6 +61,35 @@ pub fn inclusion_path(leaves: &[Digest<32>], index: usize) -> Option<Vec<Digest<
     Some(path)
 }
 
+/// The inclusion proofs of all leaves, in their order: what [`inclusion_path`] gives for each, but every node is hashed
+/// once, where one path at a time hashes the whole tree each time.
+#[must_use]
+pub fn inclusion_paths(leaves: &[Digest<32>]) -> Vec<Vec<Digest<32>>> {
+    let mut paths = vec![Vec::new(); leaves.len()];
+    if !leaves.is_empty() {
+        climb(leaves, &mut paths);
+    }
+    paths
+}
+
+/// The root over one leaf or more. Each leaf's path is given its siblings up to it.
+fn climb(leaves: &[Digest<32>], paths: &mut [Vec<Digest<32>>]) -> Digest<32> {
+    if let [only] = leaves {
+        return *only;
+    }
+    let at = split(leaves.len());
+    let (left_paths, right_paths) = paths.split_at_mut(at);
+    let left = climb(&leaves[..at], left_paths);
+    let right = climb(&leaves[at..], right_paths);
+    for path in left_paths {
+        path.push(right);
+    }
+    for path in right_paths {
+        path.push(left);
+    }
+    node(&left, &right)
+}
+
 /// The root that `path` leads to from a leaf hash, RFC 9162 section 2.1.3.2.
 /// `None` when `index` is not below `size`, or the path has not exactly the length these two give.
 #[must_use]
@@ -105,6 +134,16 @@ mod tests {
         assert_eq!(root(&l[..1]), l[0]);
         assert_eq!(root(&l[..2]), node(&l[0], &l[1]));
         assert_eq!(root(&l), node(&node(&l[0], &l[1]), &l[2]));
+    }
+
+    #[test]
+    fn all_paths_at_once_are_those_of_one_at_a_time() {
+        assert!(inclusion_paths(&[]).is_empty());
+        for size in (1..70).chain([127, 128, 129, 1000]) {
+            let leaves = leaves(size);
+            let single = (0..size).map(|index| inclusion_path(&leaves, index).unwrap());
+            assert_eq!(inclusion_paths(&leaves), single.collect::<Vec<_>>(), "{size}");
+        }
     }
 
     proptest! {

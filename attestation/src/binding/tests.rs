@@ -94,8 +94,11 @@ fn every_client_of_a_batch_finds_its_own_nonce() {
     for size in [1_usize, 2, 3, 7, 8, 4096] {
         let batch = batch(size);
         let signed = batch.report_data(&identity.digest(), &DevicesDigest::of(&[]));
+        let proofs = batch.proofs();
+        assert_eq!(proofs.len(), size);
         for index in [0, size / 2, size - 1] {
             let proof = batch.proof(index).unwrap();
+            assert_eq!(proofs[index], proof);
             assert!(proof.path.len() <= limits::INCLUSION_PATH);
             assert_eq!(proof.size, size as u64);
             let nonce = Nonce::from_random(*sha256(&[&index.to_be_bytes()]).as_bytes());
