@@ -3,16 +3,25 @@
 //! Why apart: the one place where the enclave speaks to its platform. What it is asked to sign is a
 //! `ReportData`, which only the binding rules of the attestation crate make.
 //!
+//! - [`tsm`]: reports and quotes by Linux's TSM interface
+//! - [`error`](mod@error): why there is no evidence
+//!
 //! # Invariants
 //! A platform that this build was made without cannot be chosen. The simulated platform announces itself at
 //! each start.
+
+mod error;
+pub mod tsm;
 
 use std::fmt;
 
 use anchorhold_attestation::simulated::LaunchRecord;
 #[cfg(feature = "insecure-simulated")]
 use anchorhold_attestation::simulated::SimulatedPlatform;
-use anchorhold_attestation::{Evidence, Platform, ReportData};
+use anchorhold_attestation::{DeviceEvidence, Evidence, Platform, ReportData};
+use anchorhold_encoding::Digest;
+
+pub use error::{AttesterError, Fault, Interface};
 
 /// The names of the platforms in this build, for `--version`.
 pub const COMPILED_PLATFORMS: &[&str] = &[
@@ -20,51 +29,22 @@ pub const COMPILED_PLATFORMS: &[&str] = &[
     "insecure-simulated",
 ];
 
-/// Why there is no evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttesterError {
-    /// This build has no such platform.
-    NotCompiled,
-    /// The platform gave no report, or one that cannot be evidence.
-    NoReport,
-}
-
-impl fmt::Display for AttesterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotCompiled => "this build does not have that platform",
-            Self::NoReport => "the platform gave no evidence",
-        })
-    }
-}
-
-impl std::error::Error for AttesterError {}
-
-impl AttesterError {
-    /// For scripts.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotCompiled => "platform_not_compiled",
-            Self::NoReport => "no_report",
-        }
-    }
-
-    /// What the operator can do.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::NotCompiled => {
-                "`--version` lists the platforms of this build; use a build for your platform"
-            }
-            Self::NoReport => "check that the machine runs as a confidential VM",
-        }
-    }
-}
-
 /// What signs report data: hardware, or what stands in for it.
-trait Reporter: Send + Sync {
+pub trait Reporter: Send + Sync {
+    /// Signs. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`AttesterError`].
     fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError>;
+}
+
+/// Devices beside the CPU that give evidence of their own: GPUs.
+pub trait DeviceReporter: Send + Sync {
+    /// Evidence of every device, all for the same nonce. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`AttesterError`], when one of them gives none.
+    fn collect(&self, nonce: &Digest<32>) -> Result<Vec<DeviceEvidence>, AttesterError>;
 }
 
 #[cfg(feature = "insecure-simulated")]
@@ -93,6 +73,7 @@ fn reporter(_platform: Platform, _launch: &LaunchRecord) -> Result<Box<dyn Repor
 pub struct Attester {
     platform: Platform,
     reporter: Box<dyn Reporter>,
+    devices: Option<Box<dyn DeviceReporter>>,
 }
 
 impl fmt::Debug for Attester {
@@ -109,10 +90,21 @@ impl Attester {
     /// # Errors
     /// [`AttesterError::NotCompiled`].
     pub fn new(platform: Platform, launch: &LaunchRecord) -> Result<Self, AttesterError> {
-        Ok(Self {
+        Ok(Self::of(platform, reporter(platform, launch)?, None))
+    }
+
+    /// An attester out of its parts. Whoever made them, verifiers believe only what hardware signed.
+    #[must_use]
+    pub fn of(
+        platform: Platform,
+        reporter: Box<dyn Reporter>,
+        devices: Option<Box<dyn DeviceReporter>>,
+    ) -> Self {
+        Self {
             platform,
-            reporter: reporter(platform, launch)?,
-        })
+            reporter,
+            devices,
+        }
     }
 
     /// Which platform it is.
@@ -121,12 +113,34 @@ impl Attester {
         self.platform
     }
 
-    /// Has the platform sign `report_data`. May take long: security processors are slow and shared.
+    /// Whether devices give evidence too.
+    #[must_use]
+    pub fn has_devices(&self) -> bool {
+        self.devices.is_some()
+    }
+
+    /// Evidence of every device, to be had before the CPU signs; none without devices. May take long.
     ///
     /// # Errors
-    /// [`AttesterError::NoReport`].
-    pub fn attest(&self, report_data: &ReportData) -> Result<Evidence, AttesterError> {
+    /// [`AttesterError`].
+    pub fn collect(&self, nonce: &Digest<32>) -> Result<Vec<DeviceEvidence>, AttesterError> {
+        match &self.devices {
+            None => Ok(Vec::new()),
+            Some(devices) => devices.collect(nonce),
+        }
+    }
+
+    /// Has the CPU sign `report_data`, which commits to `devices`. May take long: security processors are slow and
+    /// shared.
+    ///
+    /// # Errors
+    /// [`AttesterError`].
+    pub fn attest(
+        &self,
+        report_data: &ReportData,
+        devices: Vec<DeviceEvidence>,
+    ) -> Result<Evidence, AttesterError> {
         let report = self.reporter.report(report_data)?;
-        Evidence::new(self.platform, report, Vec::new()).map_err(|_| AttesterError::NoReport)
+        Evidence::new(self.platform, report, devices).map_err(|_| AttesterError::NoReport)
     }
 }

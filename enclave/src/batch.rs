@@ -3,20 +3,29 @@
 //! Why apart: a security processor is slow and shared, yet every client gets evidence for its own nonce. Only
 //! nonces that clients sent to this enclave enter a batch.
 //!
+//! - [`window`]: the way of one batch through the devices and the CPU
+//!
+//! A window is open for [`limits::BATCH_WINDOW`] from its first nonce, and on until the hardware can take it: what
+//! arrives while a report is made shares the next one. With devices, theirs is a stage of its own, so that the devices
+//! answer for one window while the CPU signs for the one before.
+//!
 //! # Invariants
-//! A batch has at most [`limits::BATCH_NONCES`] nonces. While one report is being made, the next batch
-//! gathers; at most as many wait. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
+//! A batch has at most [`limits::BATCH_NONCES`] nonces, and as many wait behind it. One window at most is in each
+//! stage. Nothing here computes on the runtime's own threads. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
+
+mod window;
 
 use std::fmt;
 use std::sync::Arc;
 
-use anchorhold_attestation::{DevicesDigest, InclusionProof, Nonce, NonceBatch};
-use tokio::sync::{mpsc, oneshot};
+use anchorhold_attestation::{InclusionProof, Nonce};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time;
 
 use crate::attester::Attester;
 use crate::identity::Identity;
 use crate::limits;
+use window::Stages;
 
 /// Why a client got no evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +82,11 @@ impl fmt::Debug for EvidenceService {
 }
 
 impl EvidenceService {
-    /// Starts the task that owns the attester; it ends with the last clone.
+    /// Starts the task that gathers windows; it ends with the last clone.
     #[must_use]
     pub fn start(attester: Arc<Attester>, identity: Arc<Identity>) -> Self {
         let (asks, receiver) = mpsc::channel(limits::BATCH_NONCES);
-        tokio::spawn(answer_batches(attester, identity, receiver));
+        tokio::spawn(gather_windows(Stages::new(attester, identity), receiver));
         Self { asks }
     }
 
@@ -97,40 +106,41 @@ impl EvidenceService {
     }
 }
 
-async fn answer_batches(attester: Arc<Attester>, identity: Arc<Identity>, mut asks: mpsc::Receiver<Ask>) {
+async fn gather_windows(stages: Stages, mut asks: mpsc::Receiver<Ask>) {
     while let Some(first) = asks.recv().await {
-        let mut batch = vec![first];
-        let window = time::sleep(limits::BATCH_WINDOW);
-        tokio::pin!(window);
-        while batch.len() < limits::BATCH_NONCES {
-            tokio::select! {
-                () = &mut window => break,
-                ask = asks.recv() => match ask {
-                    Some(ask) => batch.push(ask),
-                    None => break,
-                },
-            }
+        let (batch, turn) = gather(first, &mut asks, &stages).await;
+        // The permit bounds how many of these there are.
+        tokio::spawn(stages.clone().serve(batch, turn));
+    }
+}
+
+/// One window: open until its time is over and the first stage is free, or until it is full and the stage is free.
+async fn gather(
+    first: Ask,
+    asks: &mut mpsc::Receiver<Ask>,
+    stages: &Stages,
+) -> (Vec<Ask>, OwnedSemaphorePermit) {
+    let mut batch = vec![first];
+    let closes = async {
+        time::sleep(limits::BATCH_WINDOW).await;
+        stages.enter().await
+    };
+    tokio::pin!(closes);
+    loop {
+        if batch.len() >= limits::BATCH_NONCES {
+            // Who gave up meanwhile makes room.
+            batch.retain(|ask| !ask.answer.is_closed());
         }
-        // Who gave up while waiting needs no leaf.
-        batch.retain(|ask| !ask.answer.is_closed());
-        let Ok(nonces) = NonceBatch::collect(batch.iter().map(|ask| ask.nonce).collect()) else {
-            continue;
-        };
-        let attester = Arc::clone(&attester);
-        let report_data = nonces.report_data(&identity.digest(), &DevicesDigest::of(&[]));
-        let evidence = tokio::task::spawn_blocking(move || attester.attest(&report_data)).await;
-        // Dropping the senders tells every client of this batch; the next batch tries again.
-        let Ok(Ok(evidence)) = evidence else {
-            continue;
-        };
-        identity.note_evidence(&evidence);
-        let json = Arc::new(evidence.to_json());
-        for (index, ask) in batch.into_iter().enumerate() {
-            if let Some(proof) = nonces.proof(index) {
-                let evidence = Arc::clone(&json);
-                // A client that left meanwhile is no error.
-                let _ = ask.answer.send(Answer { evidence, proof });
-            }
+        if batch.len() >= limits::BATCH_NONCES {
+            return (batch, stages.enter().await);
+        }
+        tokio::select! {
+            turn = &mut closes => return (batch, turn),
+            ask = asks.recv() => match ask {
+                Some(ask) => batch.push(ask),
+                // The service is gone, and with it whoever could still ask.
+                None => return (batch, closes.await),
+            },
         }
     }
 }

@@ -37,6 +37,16 @@ pub const BATCH_WINDOW: Duration = Duration::from_millis(20);
 /// about one in two seconds.
 pub const EVIDENCE_WAIT: Duration = Duration::from_secs(10);
 
+/// Tries of one report: what passes (somebody else asks at the same moment) has passed by then, and each try may take
+/// as long as the platform does.
+pub const REPORT_ATTEMPTS: usize = 4;
+
+/// Bytes of a report, or of the certificates beside it, as the kernel hands them over. It has 32 KiB for each itself.
+pub const TSM_BLOB: usize = 64 * 1024;
+
+/// Bytes of an attribute that is a number or a name.
+pub const TSM_TEXT: usize = 64;
+
 /// Bytes of one answer of the broker: a token, a wrapped key and their signatures are a few KiB.
 pub const BROKER_BODY_BYTES: usize = 256 * 1024;
 

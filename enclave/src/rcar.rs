@@ -185,7 +185,7 @@ impl BrokerClient {
 
     async fn evidence(&self, report_data: ReportData) -> Result<Evidence, RcarError> {
         let attester = Arc::clone(&self.attester);
-        let evidence = tokio::task::spawn_blocking(move || attester.attest(&report_data))
+        let evidence = tokio::task::spawn_blocking(move || attester.attest(&report_data, Vec::new()))
             .await
             .map_err(|_| RcarError::Attester(AttesterError::NoReport))?
             .map_err(RcarError::Attester)?;

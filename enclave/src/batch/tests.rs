@@ -1,8 +1,11 @@
 //! Tests of batching: one report for many nonces, each client with its own proof.
 
+mod pipeline;
+
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_attestation::{
-    Binding, Challenge, Endorsements, Evidence, Platform, ReceivedIdentity, Timestamp, verify,
+    Binding, Challenge, DevicesDigest, Endorsements, Evidence, NonceBatch, Platform, ReceivedIdentity,
+    Timestamp, verify,
 };
 use anchorhold_encoding::Digest;
 
