@@ -4,13 +4,20 @@
 //! `ReportData`, which only the binding rules of the attestation crate make.
 //!
 //! - [`tsm`]: reports and quotes by Linux's TSM interface
+//! - [`sev_guest`], [`tdx_guest`], [`ioctl`]: the older interfaces, one for each kind of CPU
+//! - [`tpm`], [`azure`]: a paravisor's report and its vTPM's quote
 //! - [`error`](mod@error): why there is no evidence
 //!
 //! # Invariants
 //! A platform that this build was made without cannot be chosen. The simulated platform announces itself at
 //! each start.
 
+pub mod azure;
 mod error;
+pub mod ioctl;
+pub mod sev_guest;
+pub mod tdx_guest;
+pub mod tpm;
 pub mod tsm;
 
 use std::fmt;
@@ -28,6 +35,21 @@ pub const COMPILED_PLATFORMS: &[&str] = &[
     #[cfg(feature = "insecure-simulated")]
     "insecure-simulated",
 ];
+
+/// A CPU's report as its interface gave it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RawReport {
+    /// The report or quote.
+    pub report: Vec<u8>,
+    /// The host's table of certificates beside an SEV-SNP report; `None` when there is none.
+    pub auxiliary: Option<Vec<u8>>,
+}
+
+/// True when `data` stands somewhere in a report: where exactly, its verifiers know. This only keeps evidence from
+/// being sent that no verifier can believe.
+fn holds(report: &[u8], data: &[u8; 64]) -> bool {
+    report.windows(data.len()).any(|window| window == data)
+}
 
 /// What signs report data: hardware, or what stands in for it.
 pub trait Reporter: Send + Sync {

@@ -47,6 +47,24 @@ pub const TSM_BLOB: usize = 64 * 1024;
 /// Bytes of an attribute that is a number or a name.
 pub const TSM_TEXT: usize = 64;
 
+/// Bytes of one response of a TPM: the kernel's own buffer.
+pub const TPM_RESPONSE: usize = 4096;
+
+/// Bytes read from an NV index by one command; TPMs of the PC Client profile give at least so many.
+pub const TPM_NV_CHUNK: u16 = 512;
+
+/// Looks at the paravisor's report until it is over what was asked, and the pause between two of them. It makes a new
+/// one at most every two seconds (OpenHCL, `REPORT_TIMER_PERIOD`); this waits for twice that.
+pub const HCL_LOOKS: usize = 17;
+/// See [`HCL_LOOKS`].
+pub const HCL_PAUSE: Duration = Duration::from_millis(250);
+
+/// Time for a quote of the host's service, connection included.
+pub const QUOTE_SERVICE_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of its answer: a quote of 8 KiB in base64, and room for newer ones.
+pub const QUOTE_SERVICE_BODY: usize = 96 * 1024;
+
 /// Bytes of one answer of the broker: a token, a wrapped key and their signatures are a few KiB.
 pub const BROKER_BODY_BYTES: usize = 256 * 1024;
 

@@ -1,6 +1,6 @@
 //! The process around the enclave: environment, panics, descriptors and signals.
 //!
-//! Why apart: the only file with `unsafe`, and the only one that touches what the whole process shares.
+//! Why apart: the only one that touches what the whole process shares, once with `unsafe`.
 //!
 //! # Invariants
 //! [`prepare`] runs before the first thread. Afterwards there is no environment, and a panic writes one

@@ -22,6 +22,7 @@ use std::io::{self, ErrorKind};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
 use super::error::{AttesterError, Fault, Interface};
+use super::{RawReport, holds};
 use crate::limits;
 pub use folder::{Folder, ROOT};
 
@@ -105,15 +106,6 @@ impl Provider {
     }
 }
 
-/// A report, as the kernel gave it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TsmReport {
-    /// `outblob`.
-    pub report: Vec<u8>,
-    /// `auxblob`: for [`Provider::SevGuest`] the host's table of certificates; `None` when there is none.
-    pub auxiliary: Option<Vec<u8>>,
-}
-
 /// Why one try failed.
 enum Failure {
     /// Another try with a new entry may help.
@@ -126,7 +118,7 @@ enum Failure {
 ///
 /// # Errors
 /// [`AttesterError::Interface`] with [`Interface::Tsm`].
-pub fn report(tree: &dyn Tree, provider: Provider, data: &[u8; 64]) -> Result<TsmReport, AttesterError> {
+pub fn report(tree: &dyn Tree, provider: Provider, data: &[u8; 64]) -> Result<RawReport, AttesterError> {
     let mut last = Fault::Busy;
     for _ in 0..limits::REPORT_ATTEMPTS {
         match try_report(tree, provider, data) {
@@ -193,7 +185,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn try_report(tree: &dyn Tree, provider: Provider, data: &[u8; 64]) -> Result<TsmReport, Failure> {
+fn try_report(tree: &dyn Tree, provider: Provider, data: &[u8; 64]) -> Result<RawReport, Failure> {
     let entry = Entry::new(tree)?;
     let named = entry.read(Attribute::Provider, limits::TSM_TEXT)?;
     if named.trim_ascii_end() != provider.name().as_bytes() {
@@ -216,16 +208,10 @@ fn try_report(tree: &dyn Tree, provider: Provider, data: &[u8; 64]) -> Result<Ts
     if !holds(&report, data) {
         return Err(Failure::Lasting(Fault::Stale));
     }
-    Ok(TsmReport {
+    Ok(RawReport {
         report,
         auxiliary: auxiliary.filter(|bytes| !bytes.is_empty()),
     })
-}
-
-/// True when `data` stands somewhere in a report: where exactly, its verifiers know. This only keeps evidence from
-/// being sent that no verifier can believe.
-pub(super) fn holds(report: &[u8], data: &[u8; 64]) -> bool {
-    report.windows(data.len()).any(|window| window == data)
 }
 
 /// A decimal number and a line break.
