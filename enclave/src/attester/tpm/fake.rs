@@ -25,6 +25,9 @@ const RC_NV_DEFINED: u32 = 0x14c;
 /// What reading an index gives: the paravisor makes a report at that moment.
 type OnRead = Box<dyn Fn(&State, u16) -> Option<Vec<u8>> + Send>;
 
+/// Makes another response of a right one.
+type Garble = Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send>;
+
 /// What the TPM keeps.
 pub(in super::super) struct State {
     pub(in super::super) indices: BTreeMap<u32, (u32, Vec<u8>)>,
@@ -41,7 +44,7 @@ pub(in super::super) struct FakeTpm {
     /// A register is extended after each of so many quotes.
     pub(in super::super) restless: Mutex<usize>,
     /// Alters a response.
-    pub(in super::super) garble: Mutex<Option<Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send>>>,
+    pub(in super::super) garble: Mutex<Option<Garble>>,
     pub(in super::super) commands: Mutex<Vec<u32>>,
 }
 
