@@ -8,6 +8,7 @@
 //! - [`quote`], [`signature`]: what the vTPM says
 //! - [`mod@bind`]: that all of it belongs together
 //! - [`error`]: why not, with identifiers
+//! - [`mod@explain`]: the same, check by check
 //! - [`read`]: a cursor over bytes
 //!
 //! The way through: [`HclReport::parse`] -> the hardware report inside is verified by its own module -> [`bind()`].
@@ -27,6 +28,7 @@
 mod bind;
 mod claims;
 mod error;
+mod explain;
 mod hcl;
 mod key;
 mod quote;
@@ -41,6 +43,7 @@ mod fake;
 pub use bind::{CONFIGURATION_REGISTER, Hardware, VerifiedGuest, bind, configuration_register_of};
 pub use claims::{RuntimeClaims, VmConfiguration};
 pub use error::{AzureError, Check};
+pub use explain::{Beside, GuestError, TpmQuote, explain};
 pub use hcl::{HclHardware, HclReport};
 pub use key::AttestationKey;
 pub use quote::{Clock, Quote, Registers};

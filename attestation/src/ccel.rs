@@ -7,6 +7,7 @@
 //! - [`dstack`]: dstack's JSON log with its own rule for runtime events, only where asked for by name
 //! - [`replay`]: log against registers, and which event is to blame when they differ
 //! - [`error`]: why not, with identifiers
+//! - [`mod@explain`]: the same, check by check
 //!
 //! # Invariants
 //! A [`ReplayedLog`] exists only if all four registers came out. Even then the log proves digests; data is proven only
@@ -17,10 +18,12 @@ use aws_lc_rs::digest;
 
 mod dstack;
 mod error;
+mod explain;
 mod log;
 mod replay;
 
 pub use error::{CcelCheck, CcelError, Divergence};
+pub use explain::{LogForm, explain};
 pub use replay::ReplayedLog;
 
 /// A measurement register, by its index in a CC event log (UEFI 2.10, section 38.4.1, table for Intel TDX).

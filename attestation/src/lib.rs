@@ -74,6 +74,7 @@ pub mod tdx;
 #[cfg(test)]
 mod testdata;
 pub mod time;
+pub mod trace;
 pub mod verify;
 #[allow(dead_code)] // until appraisal has hardware to judge
 pub mod weakness;

@@ -13,6 +13,7 @@
 //! - [`version`]: versions, and the names of RIM files
 //! - [`asks`]: which RIM files a report asks for
 //! - [`error`]: why not, with identifiers
+//! - [`explain`]: the same, check by check
 //!
 //! # Invariants
 //! Pure: bytes, anchors and time are arguments. Nothing in a report ties a GPU to the CPU it is plugged into but the nonce: it
@@ -24,6 +25,7 @@ mod comparison;
 mod cursor;
 mod device;
 mod error;
+mod explain;
 #[cfg(test)]
 mod fixture;
 mod identity;
@@ -40,6 +42,7 @@ pub use asks::rims_asked;
 pub use comparison::{ComparisonError, MatchedDevice, RimRole, differing, match_gpu, match_switch};
 pub use device::{FirmwareBinding, VerifiedDevice, verify_device};
 pub use error::{DeviceError, ReportField, RimError, RimField, XmlFault};
+pub use explain::{explain_device, explain_match, explain_rim, explain_topology, nonce_of};
 pub use identity::{Architecture, CHAIN_LENGTH, DeviceIdentity, DiceFlags};
 pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
 pub use report::{

@@ -9,6 +9,7 @@
 //! - [`anchors`]: who is believed
 //! - [`verified`]: what is proven
 //! - [`error`]: why not, with identifiers
+//! - [`mod@explain`]: the same, check by check
 //!
 //! # Invariants
 //! Pure: bytes, anchors and time are arguments. [`VerifiedReport`] exists only if every check of
@@ -18,6 +19,7 @@ mod anchors;
 mod bits;
 mod cert_table;
 mod error;
+mod explain;
 mod fields;
 mod part;
 mod product;
@@ -30,6 +32,7 @@ pub use anchors::Anchors;
 pub use bits::{GuestPolicy, PlatformBit, PlatformInfo, PolicyBit};
 pub use cert_table::{CertTable, Entry};
 pub use error::{BindingCheck, Check, ReportCheck, SnpError, TableCheck, VekCheck, Whose};
+pub use explain::{Given, explain};
 pub use part::Part;
 pub use product::{Cpuid, Product};
 pub use report::{Firmware, REPORT_LENGTH, Report, SigningKey};

@@ -12,6 +12,7 @@
 //! - [`crypto`]: aws-lc-rs under dcap-qvl
 //! - [`verified`]: what is proven
 //! - [`error`]: why not, with identifiers
+//! - [`mod@explain`]: the same, check by check
 //!
 //! # Invariants
 //! Pure: bytes, anchors and time are arguments. [`VerifiedQuote`] exists only if dcap-qvl *and* every check here
@@ -33,6 +34,7 @@ mod crypto;
 mod culprit;
 mod enclave;
 mod error;
+mod explain;
 mod pem;
 mod quote;
 mod verified;
@@ -47,6 +49,7 @@ pub use error::{
     Certificate, CertificateCheck, CollateralCheck, Crl, CrlCheck, Document, DocumentCheck, DomainCheck,
     EnclaveCheck, PlatformCheck, QuoteCheck, Shortfall, TdxError,
 };
+pub use explain::explain;
 pub use verified::{CollateralUsed, Platform, TcbLevel, TcbStatus, VerifiedQuote};
 
 /// Verifies a quote (version 4 or 5, of a trust domain) with Intel's `collateral` under `anchors` as of `now`.

@@ -20,6 +20,7 @@ pub mod crl;
 pub mod fault;
 pub mod key;
 pub mod ocsp;
+pub(crate) mod plan;
 
 pub use certificate::Certificate;
 pub use chain::{Anchor, ChainError, VerifiedChain};

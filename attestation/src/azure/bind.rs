@@ -79,7 +79,7 @@ pub fn bind(
 }
 
 impl Hardware {
-    fn signed(&self) -> Option<Signed<'_>> {
+    pub(super) fn signed(&self) -> Option<Signed<'_>> {
         match self {
             Self::Snp(report) => Some(Signed::Snp(report.report())),
             Self::Tdx(quote) => QuotedBody::new(quote.body()).map(|body| Signed::Td(Box::new(body))),
@@ -113,15 +113,7 @@ impl Guest {
         quote: Quote<'_>,
         expected: &ReportData,
     ) -> Result<Self, AzureError> {
-        let report_data = hardware.report_data_of(hcl.hardware())?;
-        let (digest, rest) = report_data.split_at(32);
-        if !same(digest, sha256(&[hcl.claims_bytes()]).as_bytes()) {
-            return Err(wrong(Check::ReportDataClaims));
-        }
-        if !all_zero(rest) {
-            return Err(wrong(Check::ReportDataZero));
-        }
-        let claims = RuntimeClaims::parse(hcl.claims_bytes())?;
+        let claims = claims(hcl, hardware)?;
         if claims.user_data() != Some(expected) {
             return Err(wrong(Check::UserData));
         }
@@ -147,6 +139,19 @@ impl Guest {
             registers,
         })
     }
+}
+
+/// The claims inside `hcl`, which `hardware` names.
+pub(super) fn claims(hcl: &HclReport<'_>, hardware: &Signed<'_>) -> Result<RuntimeClaims, AzureError> {
+    let report_data = hardware.report_data_of(hcl.hardware())?;
+    let (digest, rest) = report_data.split_at(32);
+    if !same(digest, sha256(&[hcl.claims_bytes()]).as_bytes()) {
+        return Err(wrong(Check::ReportDataClaims));
+    }
+    if !all_zero(rest) {
+        return Err(wrong(Check::ReportDataZero));
+    }
+    RuntimeClaims::parse(hcl.claims_bytes())
 }
 
 impl VerifiedGuest {

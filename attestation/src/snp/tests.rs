@@ -7,7 +7,7 @@ use crate::x509::forge::{CrlDraft, Key, NOW, constraints, extension, name, tlv};
 use anchorhold_encoding::Digest;
 
 mod oracle;
-mod real;
+pub(super) mod real;
 mod table;
 
 #[test]

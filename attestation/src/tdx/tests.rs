@@ -8,6 +8,7 @@ mod asks;
 mod authority;
 mod bits;
 mod corpus;
+mod explain;
 mod refusals;
 
 /// A verified quote of TDX 1.5 with this change of its body, for tests of what is bound to quotes.

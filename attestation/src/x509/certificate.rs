@@ -73,7 +73,7 @@ impl Signed {
         Ok(Self {
             message: message.to_vec(),
             scheme: key::scheme(algorithm).ok_or(Fault::Algorithm)?,
-            signature: signature.as_bytes().ok_or(Fault::Signature)?.to_vec(),
+            signature: signature.as_bytes().ok_or(Fault::Syntax { offset: 0 })?.to_vec(),
         })
     }
 

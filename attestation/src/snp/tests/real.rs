@@ -36,13 +36,13 @@ pub(super) fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A folder of the collection: report, VEK, chain (authority and ARK).
-pub(super) struct Case {
-    pub(super) folder: &'static str,
-    pub(super) vek: &'static str,
-    pub(super) chain: &'static str,
-    pub(super) at: u64,
+pub(in crate::snp) struct Case {
+    pub(in crate::snp) folder: &'static str,
+    pub(in crate::snp) vek: &'static str,
+    pub(in crate::snp) chain: &'static str,
+    pub(in crate::snp) at: u64,
     /// The identifier that refuses, or none.
-    pub(super) refused_by: Option<&'static str>,
+    pub(in crate::snp) refused_by: Option<&'static str>,
 }
 
 const fn case(
@@ -61,7 +61,7 @@ const fn case(
     }
 }
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::snp) const CASES: &[Case] = &[
     // A debug guest: genuine, and for a policy to refuse.
     case(
         "milan-v2-gosevguest",
@@ -148,7 +148,7 @@ pub(super) const CASES: &[Case] = &[
 
 impl Case {
     /// Report, VEK, authority, ARK.
-    pub(super) fn read(&self, test: &str) -> Option<[Vec<u8>; 4]> {
+    pub(in crate::snp) fn read(&self, test: &str) -> Option<[Vec<u8>; 4]> {
         let report = evidence(test, &format!("snp/{}/report.bin", self.folder))?;
         let vek = evidence(test, &format!("snp/{}/{}", self.folder, self.vek))?;
         let chain = certificates(&evidence(test, &format!("anchors/amd/{}.pem", self.chain))?);
