@@ -42,7 +42,7 @@ pub use asks::rims_asked;
 pub use comparison::{ComparisonError, MatchedDevice, RimRole, differing, match_gpu, match_switch};
 pub use device::{FirmwareBinding, VerifiedDevice, verify_device};
 pub use error::{DeviceError, ReportField, RimError, RimField, XmlFault};
-pub use explain::{explain_device, explain_match, explain_rim, explain_topology, nonce_of};
+pub use explain::{explain_device, explain_match, explain_rim, explain_topology, fitting, nonce_of, wanted};
 pub use identity::{Architecture, CHAIN_LENGTH, DeviceIdentity, DiceFlags};
 pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
 pub use report::{

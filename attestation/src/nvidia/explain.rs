@@ -10,14 +10,15 @@ use anchorhold_encoding::Digest;
 
 use crate::nvidia::error::{DeviceError, ReportField, RimError, RimField, XmlFault};
 use crate::nvidia::{
-    Anchors, ComparisonError, DeviceKind, FirmwareBinding, MatchedDevice, OpaqueData, Report, RimRole,
-    TopologyError, VerifiedDevice, VerifiedRim, VerifiedTopology, match_gpu, match_switch, verify_device,
-    verify_rim, verify_topology,
+    ANSWERED_FOR, Anchors, Architecture, ComparisonError, DeviceKind, Edition, FirmwareBinding,
+    FirmwareVersion, MatchedDevice, OpaqueData, Report, Revocation, RimRole, TopologyError, VerifiedDevice,
+    VerifiedRim, VerifiedTopology, blackwell_driver_rim_id, hopper_driver_rim_id, match_gpu, match_switch,
+    switch_rim_id, vbios_rim_id, verify_device, verify_rim, verify_topology,
 };
 use crate::time::Timestamp;
 use crate::trace::text::{date, hex};
 use crate::trace::{Plan, Refusal, Trace};
-use crate::x509::{ChainError, Fault};
+use crate::x509::{ChainError, Fault, OcspFault, RevocationReason};
 
 impl Refusal for DeviceError {
     fn id(&self) -> &'static str {
@@ -34,6 +35,7 @@ impl Refusal for DeviceError {
     fn found(&self) -> String {
         match self {
             Self::Certificate(error) => format!("{error} ({})", error.fault.id()),
+            Self::Ocsp { fault, .. } => format!("{self} ({})", fault.id()),
             _ => self.to_string(),
         }
     }
@@ -97,17 +99,18 @@ pub fn nonce_of(report: &[u8]) -> Option<Digest<32>> {
 }
 
 /// Verifies a device's report and tells every check. Without a `nonce` the report's own is taken, and whether it is
-/// the one that was asked with is not checked.
+/// the one that was asked with is not checked. `responses` are as [`verify_device`] takes them.
 pub fn explain_device(
     report: &[u8],
     certificates: &[Vec<u8>],
     nonce: Option<&Digest<32>>,
+    responses: &[&[u8]],
     anchors: &Anchors,
     at: Timestamp,
 ) -> Trace<VerifiedDevice, DeviceError> {
     let own = nonce_of(report);
     let asked = nonce.copied().or(own).unwrap_or(Digest::new([0; 32]));
-    let verdict = verify_device(report, certificates, &asked, anchors, at);
+    let verdict = verify_device(report, certificates, &asked, responses, anchors, at);
     let device = verdict.as_ref().ok();
     let absent = device.is_some_and(|device| device.firmware_binding() == FirmwareBinding::Absent);
     let mut plan = Plan::new();
@@ -124,6 +127,22 @@ pub fn explain_device(
     } else {
         plan.then(DeviceError::LeafDeviceId);
         plan.then(DeviceError::LeafFirmwareId);
+    }
+    let revocation = [
+        DeviceError::Ocsp {
+            response: 0,
+            fault: OcspFault::Syntax { offset: 0 },
+        },
+        DeviceError::Revoked {
+            link: 0,
+            since: Timestamp::MAX,
+            reason: RevocationReason::Unspecified,
+        },
+    ];
+    if responses.is_empty() {
+        plan.none(revocation, "no OCSP response was given");
+    } else {
+        plan.all(revocation);
     }
     plan.then(DeviceError::Form {
         field: ReportField::Length,
@@ -154,6 +173,15 @@ pub fn explain_device(
             DeviceError::LeafFirmwareId => {
                 device.map(|device| start(device.identity().firmware_id().as_bytes()))
             }
+            DeviceError::Ocsp { .. } => Some(format!("{} responses", responses.len())),
+            DeviceError::Revoked { .. } => device.map(|device| match device.revocation() {
+                Revocation::NotRevoked(answers) => {
+                    format!("all certificates are good until {}", date(answers.expires()))
+                }
+                Revocation::NotChecked { answered } => {
+                    format!("{answered} of {} certificates are good", ANSWERED_FOR.len())
+                }
+            }),
             DeviceError::Form { .. } => Some(match read.as_ref().map(Report::opaque) {
                 Some(OpaqueData::Gpu(data)) => format!(
                     "a GPU's: driver {}, VBIOS {}",
@@ -218,6 +246,53 @@ pub fn explain_rim(file: &[u8], anchors: &Anchors, at: Timestamp) -> Trace<Verif
     Trace {
         checks,
         verdict: Some(verdict),
+    }
+}
+
+/// Of several RIMs those that are for a device, as [`explain_match`] takes them: of its version where there is one, else
+/// of its kind.
+#[must_use]
+pub fn fitting<'a>(device: &VerifiedDevice, rims: &'a [VerifiedRim]) -> Vec<&'a VerifiedRim> {
+    let edition = |edition| rims.iter().filter(move |rim| rim.rim().edition() == edition);
+    let of_bios = |rim: &&VerifiedRim| FirmwareVersion::parse(rim.rim().version());
+    match device.report().opaque() {
+        OpaqueData::Gpu(data) => {
+            let driver = data.driver_version().as_str();
+            let drivers = || edition(Edition::Gpu).filter(|rim| of_bios(rim).is_none());
+            let bioses = || edition(Edition::Gpu).filter(|rim| of_bios(rim).is_some());
+            let exact = drivers().find(|rim| rim.rim().version() == driver);
+            let driver = exact.or_else(|| drivers().next());
+            let exact = bioses().find(|rim| of_bios(rim) == Some(data.vbios_version()));
+            driver
+                .into_iter()
+                .chain(exact.or_else(|| bioses().next()))
+                .collect()
+        }
+        OpaqueData::Switch(data) => {
+            let exact = edition(Edition::Switch).find(|rim| of_bios(rim) == Some(data.bios_version()));
+            exact
+                .or_else(|| edition(Edition::Switch).next())
+                .into_iter()
+                .collect()
+        }
+    }
+}
+
+/// The names under which NVIDIA's RIM service has what [`explain_match`] needs.
+#[must_use]
+pub fn wanted(device: &VerifiedDevice) -> Vec<String> {
+    match device.report().opaque() {
+        OpaqueData::Gpu(data) => {
+            let version = data.driver_version();
+            let driver = match device.identity().architecture() {
+                Architecture::Blackwell => blackwell_driver_rim_id(data.chip_info(), version),
+                _ => hopper_driver_rim_id(version),
+            };
+            let (project, project_sku, chip_sku) = (data.project(), data.project_sku(), data.chip_sku());
+            let bios = vbios_rim_id(project, project_sku, chip_sku, data.vbios_version());
+            vec![driver, bios]
+        }
+        OpaqueData::Switch(data) => vec![switch_rim_id(data.bios_version())],
     }
 }
 

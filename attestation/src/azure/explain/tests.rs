@@ -32,7 +32,7 @@ impl Guest {
             signature: fake.signer.sign(&message),
             message,
             values: fake.values.clone(),
-            expected: fake.expected.clone(),
+            expected: fake.expected,
             chip,
         }
     }
@@ -155,7 +155,7 @@ fn a_guests_trace_never_claims_too_much() {
             message: guest.message.clone(),
             signature: guest.signature.clone(),
             values: guest.values.clone(),
-            expected: guest.expected.clone(),
+            expected: guest.expected,
         };
         for (part, place) in spoiled {
             let part = match part {

@@ -14,7 +14,7 @@ fn a_devices_trace_never_claims_too_much() {
     let der = chain.der();
     let report = gpu_report(&gpu_fields(), chain.leaf_key());
     let anchors = device_anchors(&der);
-    let told = explain_device(&report, &der, Some(&NONCE), &anchors, AT);
+    let told = explain_device(&report, &der, Some(&NONCE), &[], &anchors, AT);
     assert!(told.verdict.unwrap().is_ok());
     well_formed(&told.checks, None);
     let firmware = told
@@ -41,7 +41,7 @@ fn a_devices_trace_never_claims_too_much() {
                 None => report[*place] ^= 0x41,
             }
         }
-        let told = explain_device(&report, &der, Some(&NONCE), &anchors, AT);
+        let told = explain_device(&report, &der, Some(&NONCE), &[], &anchors, AT);
         well_formed(&told.checks, told.verdict.unwrap().err().map(|error| error.id()));
         told.checks
     };
@@ -53,12 +53,12 @@ fn a_nonce_that_nobody_gave_is_not_checked() {
     let chain = device_chain("GH100");
     let der = chain.der();
     let report = gpu_report(&gpu_fields(), chain.leaf_key());
-    let told = explain_device(&report, &der, None, &device_anchors(&der), AT);
+    let told = explain_device(&report, &der, None, &[], &device_anchors(&der), AT);
     assert!(told.verdict.unwrap().is_ok());
     let nonce = told.checks.iter().find(|row| row.id == "nvidia-nonce").unwrap();
     assert_eq!((nonce.outcome.ok(), &nonce.found), (None, &NONCE.to_string()));
     // A chain's fault says which certificate, which fault, and what to do about that one.
-    let late = explain_device(&report, &der, None, &device_anchors(&der), Timestamp::MAX);
+    let late = explain_device(&report, &der, None, &[], &device_anchors(&der), Timestamp::MAX);
     let chain = failed(&late.checks).unwrap();
     assert_eq!(chain.id, "nvidia-chain");
     assert!(
@@ -73,7 +73,7 @@ fn a_rim_is_told_and_compared() {
     let (der, rim_der) = (chain.der(), rims.der());
     let anchors = anchors(&der, &rim_der);
     let report = gpu_report(&gpu_fields(), chain.leaf_key());
-    let device = explain_device(&report, &der, None, &anchors, AT)
+    let device = explain_device(&report, &der, None, &[], &anchors, AT)
         .verdict
         .unwrap()
         .unwrap();
@@ -134,7 +134,7 @@ fn a_machine_is_told_too() {
     let der = chain.der();
     let report = gpu_report(&gpu_fields(), chain.leaf_key());
     let verified = || {
-        explain_device(&report, &der, None, &device_anchors(&der), AT)
+        explain_device(&report, &der, None, &[], &device_anchors(&der), AT)
             .verdict
             .unwrap()
             .unwrap()
@@ -174,7 +174,7 @@ fn real_devices_are_told_as_they_are_judged() {
         let Some((report, chain)) = device_files(NAME, folder, file) else {
             return;
         };
-        let told = explain_device(&report, &chain, None, &Anchors::nvidia(), AT);
+        let told = explain_device(&report, &chain, None, &[], &Anchors::nvidia(), AT);
         assert_eq!(
             told.verdict.unwrap().err().map(|error| error.id()),
             refused,

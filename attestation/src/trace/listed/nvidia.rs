@@ -39,6 +39,16 @@ pub(super) const ALL: &[Listed] = &[
         "ours, true of every known leaf",
     ),
     Listed::new(
+        "nvidia-ocsp",
+        "every stapled response can be read; each that speaks of this device holds, is current and says good",
+        "OCSP 3.2",
+    ),
+    Listed::new(
+        "nvidia-revoked",
+        "none says that a certificate is revoked or on hold; the error names the certificate, the time and the reason",
+        "OCSP 2.2",
+    ),
+    Listed::new(
         "nvidia-report-form",
         "below: every byte of the report has one meaning",
         "SPDM, SDK",
@@ -181,6 +191,7 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
         "TCG DICE Attestation Architecture 1.1, section 6.1.1 (TcbInfo)",
     ),
     ("X509", "RFC 5280"),
+    ("OCSP", "RFC 6960"),
     (
         "DSIG",
         "W3C XML Signature 1.1; RFC 6931 for the names of algorithms",
