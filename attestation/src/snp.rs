@@ -44,4 +44,4 @@ pub use verified::VerifiedReport;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,7 +25,7 @@ pub struct Weakness {
     pub id: &'static str,
     /// What it is called, and what it breaks.
     pub title: &'static str,
-    /// When it was published: year, month, day.
+    /// When it was published: year, month, and day if known; "continuously" for what comes with Intel's collateral.
     pub published: &'static str,
     /// When this row was last compared with its sources: year, month, day.
     pub checked: &'static str,

@@ -104,3 +104,67 @@ impl fmt::Display for Part {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snp::fake::Fake;
+
+    #[test]
+    fn a_signature_is_one_part_of_its_product() {
+        for (family, model, stepping, part) in [
+            (0x19, 0x01, 0, Some(Part::Milan)),
+            (0x19, 0x01, 1, Some(Part::Milan)),
+            (0x19, 0x01, 2, Some(Part::MilanX)),
+            (0x19, 0x01, 3, None),
+            (0x19, 0x11, 1, Some(Part::Genoa)),
+            (0x19, 0x11, 2, Some(Part::GenoaX)),
+            (0x19, 0x11, 3, None),
+            (0x19, 0xa0, 2, Some(Part::Bergamo)),
+            (0x1a, 0x02, 1, Some(Part::Turin)),
+            (0x1a, 0x11, 0, Some(Part::TurinDense)),
+            (0x1a, 0x12, 0, None),
+            (0x17, 0x31, 0, None),
+        ] {
+            let cpuid = Cpuid {
+                family,
+                model,
+                stepping,
+            };
+            assert_eq!(Part::from_cpuid(cpuid), part, "{cpuid:?}");
+            if let Some(part) = part {
+                assert_eq!(Product::from_cpuid(cpuid), Some(part.product()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_that_does_not_say_may_be_any_of_its_product() {
+        let possible = |change: fn(&mut Vec<u8>)| {
+            let mut bytes = Fake::vcek(Product::Genoa).report;
+            change(&mut bytes);
+            Part::possible(&Report::parse(&bytes).unwrap(), Product::Genoa)
+        };
+        assert_eq!(possible(|_| {}), [Part::Genoa]);
+        let all = [Part::Genoa, Part::GenoaX, Part::Bergamo];
+        assert_eq!(possible(|bytes| bytes[0x18a] = 7), all);
+        let version_2 = |bytes: &mut Vec<u8>| {
+            bytes[0] = 2;
+            bytes[0x188..0x18b].fill(0);
+            bytes[0x1f8..0x208].fill(0);
+        };
+        assert_eq!(possible(version_2), all);
+    }
+
+    #[test]
+    fn names_are_those_of_policies() {
+        #[derive(Deserialize)]
+        struct Line {
+            part: Part,
+        }
+        for part in Part::ALL {
+            let line: Line = toml::from_str(&format!("part = '{part}'")).unwrap();
+            assert_eq!(line.part, *part);
+        }
+    }
+}

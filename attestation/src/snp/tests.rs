@@ -7,7 +7,7 @@ use crate::x509::forge::{CrlDraft, Key, NOW, constraints, extension, name, tlv};
 use anchorhold_encoding::Digest;
 
 mod oracle;
-pub(super) mod real;
+pub(crate) mod real;
 mod table;
 
 #[test]

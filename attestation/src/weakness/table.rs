@@ -3,7 +3,7 @@
 //! Why apart: data, to be compared with its sources line by line.
 //!
 //! # Invariants
-//! Ordered by date of publication. Levels of microcode are the lowest byte of the first fixed revision, for each kind of
+//! Ordered by date of publication, what Intel publishes continuously last. Levels of microcode are the lowest byte of the first fixed revision, for each kind of
 //! silicon; levels of the SNP firmware are what its release notes call SPL. A source that says "read in" is where a number
 //! was read, since it was not the bulletin itself.
 
@@ -31,20 +31,12 @@ pub const fn known_weaknesses() -> &'static [Weakness] {
 
 const ROWS: &[Weakness] = &[
     Weakness {
-        id: "intel-advisories",
-        title: "every advisory that Intel ties to a TCB level",
-        published: "2018-05",
-        checked: CHECKED,
-        source: "Intel's TCB info, signed and dated: advisoryIDs of the matching level",
-        demands: &[Collateral],
-        by_chip: &[],
-    },
-    Weakness {
         id: "CVE-2023-20592",
         title: "CacheWarp: the host reverts a guest's writes to memory",
-        published: "2023-11-14",
+        published: "2023-11",
         checked: CHECKED,
-        source: "AMD-SB-3005; levels read in linux-firmware, amd-ucode of 2023-07-18",
+        source: "AMD-SB-3005; Zhang et al., USENIX Security 2024; levels read in a public review of the bulletin, and the \
+                 revisions of linux-firmware, amd-ucode of 2023-07-18",
         demands: &[
             Level(&[Milan], Microcode, 0xd1),
             Level(&[MilanX], Microcode, 0x34),
@@ -54,7 +46,7 @@ const ROWS: &[Weakness] = &[
     Weakness {
         id: "CVE-2024-21944",
         title: "BadRAM: a memory module that lies about its size gives aliases of a guest's memory",
-        published: "2024-12-10",
+        published: "2024-12",
         checked: CHECKED,
         source: "AMD-SB-3015; De Meulemeester et al., IEEE S&P 2025; levels read in a public verifier",
         demands: &[
@@ -91,7 +83,7 @@ const ROWS: &[Weakness] = &[
     Weakness {
         id: "heracles",
         title: "Heracles: the host moves pages to compare ciphertexts",
-        published: "2025-08-12",
+        published: "2025-08",
         checked: CHECKED,
         source: "AMD-SB-3021; Schlüter et al., CCS 2025",
         demands: &[Rule(RuleId::SnpPageSwap)],
@@ -100,7 +92,7 @@ const ROWS: &[Weakness] = &[
     Weakness {
         id: "battering-ram",
         title: "Battering RAM: a device between processor and DDR4 module replays memory",
-        published: "2025-09-30",
+        published: "2025-10",
         checked: CHECKED,
         source: "De Meulemeester et al., IEEE S&P 2026 (batteringram.eu); outside AMD's threat model",
         demands: &[],
@@ -109,7 +101,7 @@ const ROWS: &[Weakness] = &[
     Weakness {
         id: "CVE-2025-0033",
         title: "RMPocalypse: the host writes the RMP while it is made",
-        published: "2025-10-13",
+        published: "2025-10-14",
         checked: CHECKED,
         source: "AMD-SB-3020; Schlüter and Shinde, CCS 2025; levels read in a public review of the bulletin; \
                  none read for Milan, nor for the microcode of Bergamo and Turin Dense",
@@ -142,7 +134,7 @@ const ROWS: &[Weakness] = &[
     Weakness {
         id: "CVE-2025-29943",
         title: "StackWarp: a sibling thread moves a guest's stack pointer",
-        published: "2026-01-15",
+        published: "2026-01",
         checked: CHECKED,
         source: "AMD-SB-3027; Zhang et al., USENIX Security 2026; levels read in a public review of the bulletin; \
                  none read for Milan, Bergamo and Turin Dense",
@@ -226,5 +218,14 @@ const ROWS: &[Weakness] = &[
         source: "AMD-SB-3039; Schlüter et al., USENIX Security 2026; no levels read",
         demands: &[],
         by_chip: &[Amd(Genoa), Amd(GenoaX), Amd(Bergamo), Amd(Turin), Amd(TurinDense)],
+    },
+    Weakness {
+        id: "intel-advisories",
+        title: "every advisory that Intel ties to a TCB level",
+        published: "continuously",
+        checked: CHECKED,
+        source: "Intel's TCB info, signed and dated: advisoryIDs of the matching level",
+        demands: &[Collateral],
+        by_chip: &[],
     },
 ];

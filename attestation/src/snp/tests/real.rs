@@ -173,6 +173,14 @@ impl Case {
     }
 }
 
+/// Proven reports of the collection by folder, without a revocation list; `None` where the collection is not.
+pub(crate) fn proven(test: &str) -> Option<Vec<(&'static str, VerifiedReport)>> {
+    let genuine = CASES.iter().filter(|case| case.refused_by.is_none());
+    genuine
+        .map(|case| Some((case.folder, case.verify(test)?.unwrap())))
+        .collect()
+}
+
 #[test]
 fn every_report_gets_the_verdict_of_its_collection() {
     const NAME: &str = "snp::every_report_gets_the_verdict_of_its_collection";
