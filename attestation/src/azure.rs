@@ -9,6 +9,7 @@
 //! - [`mod@bind`]: that all of it belongs together
 //! - [`error`]: why not, with identifiers
 //! - [`mod@explain`]: the same, check by check
+//! - [`fields`]: what is proven, as a list
 //! - [`read`]: a cursor over bytes
 //!
 //! The way through: [`HclReport::parse`] -> the hardware report inside is verified by its own module -> [`bind()`].
@@ -29,6 +30,7 @@ mod bind;
 mod claims;
 mod error;
 mod explain;
+mod fields;
 mod hcl;
 mod key;
 mod quote;
@@ -38,7 +40,7 @@ mod tdreport;
 mod vm;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 
 pub use bind::{CONFIGURATION_REGISTER, Hardware, VerifiedGuest, bind, configuration_register_of};
 pub use claims::{RuntimeClaims, VmConfiguration};

@@ -6,7 +6,7 @@
 //! - [`cursor`], [`report`], [`opaque`]: the report, byte for byte
 //! - [`identity`]: the certificates: chip and firmware id
 //! - [`revocation`]: what NVIDIA's responder says of the certificates, where it was stapled
-//! - [`device`]: a proven report
+//! - [`device`], [`fields`]: a proven report, and as a list
 //! - [`xml`], [`rim`]: a proven RIM
 //! - [`comparison`]: measurements against RIMs
 //! - [`topology`]: many devices as one machine
@@ -26,8 +26,9 @@ mod cursor;
 mod device;
 mod error;
 mod explain;
+mod fields;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod identity;
 mod opaque;
 mod report;

@@ -10,7 +10,7 @@
 //! - [`checks`]: what dcap-qvl does not check, or cannot name
 //! - [`culprit`]: which check failed when dcap-qvl refuses
 //! - [`crypto`]: aws-lc-rs under dcap-qvl
-//! - [`verified`]: what is proven
+//! - [`verified`], [`fields`]: what is proven, and as a list
 //! - [`error`]: why not, with identifiers
 //! - [`mod@explain`]: the same, check by check
 //!
@@ -35,6 +35,7 @@ mod culprit;
 mod enclave;
 mod error;
 mod explain;
+mod fields;
 mod pem;
 mod quote;
 mod verified;

@@ -17,7 +17,7 @@ use aws_lc_rs::signature::{
 
 use super::bind::{Guest, Signed};
 use super::tdreport::QuotedBody;
-use super::{AzureError, HclReport, Quote, SNP_REPORT_LENGTH};
+use super::{AzureError, Hardware, HclReport, Quote, SNP_REPORT_LENGTH, VerifiedGuest, bind};
 use crate::base64_text::encode_url;
 use crate::binding::ReportData;
 use crate::snp;
@@ -140,7 +140,7 @@ pub(super) struct Fake {
 }
 
 /// The vm-configuration of a machine of 2026.
-pub(super) const VM: &str = r#"{"current-time":1790000000,"root-cert-thumbprint":"","console-enabled":false,"interactive-console-enabled":false,"ipmi-enabled":false,"secure-boot":true,"tpm-enabled":true,"tpm-version":"1.38","tpm-persisted":true,"filtered-vpci-devices-allowed":false,"vmUniqueId":"0123ABCD-4567-89EF-0123-456789ABCDEF","hardware-sealing-policy":"none"}"#;
+pub(crate) const VM: &str = r#"{"current-time":1790000000,"root-cert-thumbprint":"","console-enabled":false,"interactive-console-enabled":false,"ipmi-enabled":false,"secure-boot":true,"tpm-enabled":true,"tpm-version":"1.38","tpm-persisted":true,"filtered-vpci-devices-allowed":false,"vmUniqueId":"0123ABCD-4567-89EF-0123-456789ABCDEF","hardware-sealing-policy":"none"}"#;
 
 pub(super) const AK_ATTRIBUTES: u32 = 0x0005_0472;
 pub(super) const ENDORSEMENT: u32 = 0x4000_000b;
@@ -279,4 +279,27 @@ pub(super) fn td_report_of(body: &QuotedBody) -> [u8; 1024] {
     report[32..80].copy_from_slice(hashes[0].as_bytes());
     report[80..128].copy_from_slice(hashes[1].as_bytes());
     report
+}
+
+/// A guest on the fake AMD's chip with this vm-configuration and these registers, proven and bound.
+pub(crate) fn guest(vm: &str, values: &[Digest<32>; 24]) -> VerifiedGuest {
+    let mut fake = Fake::new(FakeKey::p256());
+    fake.claim(claims(&fake.key.jwk(), vm, &fake.expected));
+    fake.values = values.to_vec();
+    let mut chip = snp::fake::Fake::vcek(snp::Product::Milan);
+    chip.report[0x50..0x90].copy_from_slice(&fake.report_data);
+    let report = chip.signed_report();
+    let verified = snp::VerifiedReport::verify(&report, &chip.prove().unwrap(), snp::fake::AT).unwrap();
+    let bytes = hcl(2, &report, fake.claims.as_bytes());
+    let message = fake.message();
+    let signature = fake.signer.sign(&message);
+    let quote = Quote::parse(&message, &signature, &fake.values).unwrap();
+    let hardware = Hardware::Snp(Box::new(verified));
+    bind(
+        &HclReport::parse(&bytes).unwrap(),
+        hardware,
+        quote,
+        &fake.expected,
+    )
+    .unwrap()
 }

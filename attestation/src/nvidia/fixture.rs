@@ -9,13 +9,14 @@ use anchorhold_encoding::{Digest, sha384};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::nvidia::Anchors;
+use crate::nvidia::{ANSWERED_FOR, Anchors, VerifiedDevice, VerifiedRim, verify_device, verify_rim};
 use crate::time::Timestamp;
+use crate::x509::forge::ocsp::{AnswerDraft, OcspDraft, responder};
 use crate::x509::forge::{Draft, Key, NOW, constraints, extension, sequence, tlv};
 
-pub(super) const AT: Timestamp = Timestamp::from_unix(NOW);
-pub(super) const NONCE: Digest<32> = Digest::new([0x5a; 32]);
-pub(super) const FIRMWARE: [u8; 48] = [0xf1; 48];
+pub(crate) const AT: Timestamp = Timestamp::from_unix(NOW);
+pub(crate) const NONCE: Digest<32> = Digest::new([0x5a; 32]);
+pub(crate) const FIRMWARE: [u8; 48] = [0xf1; 48];
 
 const SWID: &str = "http://standards.iso.org/iso/19770/-2/2015/schema.xsd";
 const HASHES: &str = "http://www.w3.org/2001/04/xmlenc#sha384";
@@ -48,7 +49,7 @@ fn digital_signature() -> Vec<u8> {
 }
 
 /// What a leaf says of its device.
-pub(super) fn device_info(text: &str) -> Vec<u8> {
+pub(crate) fn device_info(text: &str) -> Vec<u8> {
     let id = b"\x06\x0a\x2b\x06\x01\x04\x01\x83\x1c\x82\x12\x01";
     let name = tlv(
         0xa0,
@@ -58,13 +59,13 @@ pub(super) fn device_info(text: &str) -> Vec<u8> {
 }
 
 /// A Hopper leaf's firmware id, under the key of the one who issued it.
-pub(super) fn composite(device_id: &Key, firmware: &[u8; 48]) -> Vec<u8> {
+pub(crate) fn composite(device_id: &Key, firmware: &[u8; 48]) -> Vec<u8> {
     let content = sequence(&[&[0x02, 0x01, 0x01], &device_id.key_info(), &firmware_id(firmware)]);
     extension("2.23.133.5.4.1", false, &content)
 }
 
 /// A Blackwell leaf's TCB info.
-pub(super) fn tcb_info(firmware: &[u8; 48], flags: [u8; 4]) -> Vec<u8> {
+pub(crate) fn tcb_info(firmware: &[u8; 48], flags: [u8; 4]) -> Vec<u8> {
     let ids = [firmware_id(firmware), firmware_id(&[0; 48])].concat();
     let content = sequence(&[
         &tlv(0x80, b"NVIDIA"),
@@ -75,15 +76,15 @@ pub(super) fn tcb_info(firmware: &[u8; 48], flags: [u8; 4]) -> Vec<u8> {
 }
 
 /// A chain of certificates under an own root; each test changes drafts as it likes.
-pub(super) struct Chain {
+pub(crate) struct Chain {
     /// Root first.
-    pub(super) keys: Vec<Key>,
-    pub(super) drafts: Vec<Draft>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) drafts: Vec<Draft>,
 }
 
 impl Chain {
     /// A root, authorities down to a leaf without extensions but its usage: `length` certificates.
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let keys: Vec<_> = (0..length).map(|_| Key::p384()).collect();
         let mut drafts = vec![Draft::authority("0", "0")];
         for place in 1..length {
@@ -93,21 +94,21 @@ impl Chain {
         Self { keys, drafts }
     }
 
-    pub(super) fn leaf(&mut self) -> &mut Draft {
+    pub(crate) fn leaf(&mut self) -> &mut Draft {
         self.drafts.last_mut().unwrap()
     }
 
-    pub(super) fn leaf_key(&self) -> &Key {
+    pub(crate) fn leaf_key(&self) -> &Key {
         self.keys.last().unwrap()
     }
 
     /// The key that issues the leaf.
-    pub(super) fn issuer_key(&self) -> &Key {
+    pub(crate) fn issuer_key(&self) -> &Key {
         &self.keys[self.keys.len() - 2]
     }
 
     /// In DER, the leaf first.
-    pub(super) fn der(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn der(&self) -> Vec<Vec<u8>> {
         let sign =
             |place: usize| self.drafts[place].sign(&self.keys[place], &self.keys[place.saturating_sub(1)]);
         (0..self.keys.len()).rev().map(sign).collect()
@@ -119,7 +120,7 @@ impl Chain {
 }
 
 /// A chip's chain: `GH100`, `GB100` or `LS_10`.
-pub(super) fn device_chain(chip: &str) -> Chain {
+pub(crate) fn device_chain(chip: &str) -> Chain {
     let mut chain = Chain::new(5);
     let own = if chip.starts_with("GB") {
         tcb_info(&FIRMWARE, [0x80, 0, 0, 1])
@@ -132,30 +133,30 @@ pub(super) fn device_chain(chip: &str) -> Chain {
 }
 
 /// A RIM signer's chain.
-pub(super) fn rim_chain() -> Chain {
+pub(crate) fn rim_chain() -> Chain {
     let mut chain = Chain::new(4);
     chain.drafts[2].extensions[0] = constraints(Some(0));
     chain
 }
 
 /// The roots of a device's chain and of a RIM's; chains sign anew each time, so the DER is taken once.
-pub(super) fn anchors(device: &[Vec<u8>], rim: &[Vec<u8>]) -> Anchors {
+pub(crate) fn anchors(device: &[Vec<u8>], rim: &[Vec<u8>]) -> Anchors {
     Anchors::other(device.last().unwrap(), rim.last().unwrap()).unwrap()
 }
 
 /// Anchors for a device alone.
-pub(super) fn device_anchors(device: &[Vec<u8>]) -> Anchors {
+pub(crate) fn device_anchors(device: &[Vec<u8>]) -> Anchors {
     Anchors::other(device.last().unwrap(), &rim_chain().root()).unwrap()
 }
 
 /// One field of the opaque data.
-pub(super) fn field(number: u16, value: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap().to_le_bytes();
     [&number.to_le_bytes(), &length, value].concat()
 }
 
 /// The fields that every GPU has: driver 570.86.10, VBIOS 96.00.5E.00.01, project 1010, SKU 0200, chip SKU 882.
-pub(super) fn gpu_fields() -> Vec<(u16, Vec<u8>)> {
+pub(crate) fn gpu_fields() -> Vec<(u16, Vec<u8>)> {
     vec![
         (6, vec![0x00, 0x5e, 0x00, 0x96, 0x01, 0, 0, 0]),
         (14, vec![1, 2, 3, 4]),
@@ -173,7 +174,7 @@ pub(super) fn gpu_fields() -> Vec<(u16, Vec<u8>)> {
 }
 
 /// The fields that every switch has: BIOS 96.10.55.00.01.
-pub(super) fn switch_fields(pdi: [u8; 8], gpus: &[[u8; 8]; 8]) -> Vec<(u16, Vec<u8>)> {
+pub(crate) fn switch_fields(pdi: [u8; 8], gpus: &[[u8; 8]; 8]) -> Vec<(u16, Vec<u8>)> {
     vec![
         (6, b"96.10.55.00.01".to_vec()),
         (22, pdi.to_vec()),
@@ -186,12 +187,12 @@ pub(super) fn switch_fields(pdi: [u8; 8], gpus: &[[u8; 8]; 8]) -> Vec<(u16, Vec<
 }
 
 /// A measurement's value in [`report`].
-pub(super) fn measurement(rim_index: u8) -> Digest<48> {
+pub(crate) fn measurement(rim_index: u8) -> Digest<48> {
     Digest::new([rim_index.wrapping_mul(3).wrapping_add(1); 48])
 }
 
 /// The part of a report that is signed.
-pub(super) fn unsigned(blocks: u8, fields: &[(u16, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn unsigned(blocks: u8, fields: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut out = vec![0x11, 0xe0, 0x01, 0xff];
     out.extend(NONCE.as_bytes());
     out.push(0);
@@ -212,30 +213,30 @@ pub(super) fn unsigned(blocks: u8, fields: &[(u16, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// `message` and its signature by `key`.
-pub(super) fn signed(mut message: Vec<u8>, key: &Key) -> Vec<u8> {
+pub(crate) fn signed(mut message: Vec<u8>, key: &Key) -> Vec<u8> {
     let signature = fixed(&key.sign(&message));
     message.extend(signature);
     message
 }
 
 /// A GPU's report.
-pub(super) fn gpu_report(fields: &[(u16, Vec<u8>)], key: &Key) -> Vec<u8> {
+pub(crate) fn gpu_report(fields: &[(u16, Vec<u8>)], key: &Key) -> Vec<u8> {
     signed(unsigned(64, fields), key)
 }
 
 /// What a RIM will say.
 #[derive(Clone)]
-pub(super) struct RimDraft {
-    pub(super) edition: &'static str,
-    pub(super) product: &'static str,
-    pub(super) version: &'static str,
+pub(crate) struct RimDraft {
+    pub(crate) edition: &'static str,
+    pub(crate) product: &'static str,
+    pub(crate) version: &'static str,
     /// Index, whether it is active, alternatives.
-    pub(super) resources: Vec<(u8, bool, Vec<Digest<48>>)>,
+    pub(crate) resources: Vec<(u8, bool, Vec<Digest<48>>)>,
 }
 
 impl RimDraft {
     /// A RIM that agrees with [`gpu_report`] at `active` and speaks of no other.
-    pub(super) fn gpu(version: &'static str, active: &[u8]) -> Self {
+    pub(crate) fn gpu(version: &'static str, active: &[u8]) -> Self {
         let resource = |index| (index, active.contains(&index), vec![measurement(index)]);
         Self {
             edition: "GPU",
@@ -287,12 +288,12 @@ impl RimDraft {
     }
 
     /// The file.
-    pub(super) fn sign(&self, chain: &[Vec<u8>], key: &Key) -> String {
+    pub(crate) fn sign(&self, chain: &[Vec<u8>], key: &Key) -> String {
         sign_text(&self.head(), chain, key)
     }
 
     /// The file as NVIDIA writes it: empty-element tags, and attributes in another order.
-    pub(super) fn sign_as_nvidia(&self, chain: &[Vec<u8>], key: &Key) -> String {
+    pub(crate) fn sign_as_nvidia(&self, chain: &[Vec<u8>], key: &Key) -> String {
         let text = self.sign(chain, key);
         let text = text
             .replace("></ns0:Resource>", "/>")
@@ -307,7 +308,7 @@ impl RimDraft {
 }
 
 /// A document from all of it up to its signature, in canonical form.
-pub(super) fn sign_text(head: &str, chain: &[Vec<u8>], key: &Key) -> String {
+pub(crate) fn sign_text(head: &str, chain: &[Vec<u8>], key: &Key) -> String {
     let digest = STANDARD.encode(sha384(&[head.as_bytes(), b"</SoftwareIdentity>"]).as_bytes());
     let inside = format!(
         "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2006/12/xml-c14n11\"></ds:CanonicalizationMethod>\
@@ -336,4 +337,64 @@ pub(super) fn sign_text(head: &str, chain: &[Vec<u8>], key: &Key) -> String {
          </ds:SignatureValue><ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo></ds:Signature>\
          </SoftwareIdentity>"
     )
+}
+
+/// Whoever makes devices, signs RIMs for them and answers for them, all in one test.
+#[allow(dead_code)] // until rules are tested
+pub(crate) struct Maker {
+    signer: Chain,
+    signer_der: Vec<Vec<u8>>,
+    responder: Key,
+}
+
+impl Maker {
+    pub(crate) fn new() -> Self {
+        let signer = rim_chain();
+        Self {
+            signer_der: signer.der(),
+            signer,
+            responder: Key::p384(),
+        }
+    }
+
+    /// A device with these opaque fields, proven; `answered`: with good answers for its certificates.
+    pub(crate) fn device(&self, chip: &str, fields: &[(u16, Vec<u8>)], answered: bool) -> VerifiedDevice {
+        let mut chain = device_chain(chip);
+        for (place, draft) in chain.drafts.iter_mut().enumerate() {
+            draft.serial = vec![u8::try_from(place + 1).unwrap()];
+        }
+        self.of_chain(&chain, chip, fields, answered)
+    }
+
+    /// The same, of a chain that a test has changed.
+    pub(crate) fn of_chain(
+        &self,
+        chain: &Chain,
+        chip: &str,
+        fields: &[(u16, Vec<u8>)],
+        answered: bool,
+    ) -> VerifiedDevice {
+        let der = chain.der();
+        let blocks = if chip.starts_with("LS") { 31 } else { 64 };
+        let report = signed(unsigned(blocks, fields), chain.leaf_key());
+        let answers: Vec<_> = ANSWERED_FOR.map(|link| self.answer(chain, link)).to_vec();
+        let answers: Vec<_> = answers.iter().filter(|_| answered).map(Vec::as_slice).collect();
+        let anchors = anchors(&der, &self.signer_der);
+        verify_device(&report, &der, &NONCE, &answers, &anchors, AT).unwrap()
+    }
+
+    fn answer(&self, chain: &Chain, link: usize) -> Vec<u8> {
+        let (place, issuer) = (4 - link, 3 - link);
+        let answer = AnswerDraft::good(&chain.drafts[place], &chain.keys[issuer]);
+        let certificate = responder(&issuer.to_string()).sign(&self.responder, &chain.keys[issuer]);
+        OcspDraft::delegated(vec![answer], &self.responder, certificate).sign(&self.responder)
+    }
+
+    /// A RIM, proven.
+    #[allow(dead_code)] // until rules are tested
+    pub(crate) fn rim(&self, draft: &RimDraft) -> VerifiedRim {
+        let text = draft.sign(&self.signer_der, self.signer.leaf_key());
+        let anchors = anchors(&device_chain("GH100").der(), &self.signer_der);
+        verify_rim(text.as_bytes(), &anchors, AT).unwrap()
+    }
 }

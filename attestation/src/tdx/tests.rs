@@ -5,7 +5,7 @@ use crate::claims::Class;
 use crate::testdata::evidence;
 
 mod asks;
-mod authority;
+pub(crate) mod authority;
 mod bits;
 mod corpus;
 mod explain;

@@ -18,44 +18,44 @@ use serde_json::{Value, json};
 use super::*;
 
 /// 2030-01-15T12:00:00Z.
-pub(super) const NOW: Timestamp = Timestamp::from_unix(1_894_708_800);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_894_708_800);
 
-pub(super) const FMSPC: [u8; 6] = [0x50, 0x80, 0x6f, 0, 0, 0];
-pub(super) const PPID: [u8; 16] = [9; 16];
+pub(crate) const FMSPC: [u8; 6] = [0x50, 0x80, 0x6f, 0, 0, 0];
+pub(crate) const PPID: [u8; 16] = [9; 16];
 
 /// Years for which a certificate is valid, by their first days.
 type Years = (i32, i32);
 
 /// Everything that can be made differently.
-pub(super) struct Plan {
-    pub(super) names: [&'static str; 4],
-    pub(super) years: [Years; 4],
-    pub(super) authority_is_ca: bool,
-    pub(super) signer_is_ca: bool,
-    pub(super) pck_curve: &'static rcgen::SignatureAlgorithm,
-    pub(super) pck_extension: bool,
+pub(crate) struct Plan {
+    pub(crate) names: [&'static str; 4],
+    pub(crate) years: [Years; 4],
+    pub(crate) authority_is_ca: bool,
+    pub(crate) signer_is_ca: bool,
+    pub(crate) pck_curve: &'static rcgen::SignatureAlgorithm,
+    pub(crate) pck_extension: bool,
     /// Serial numbers in the root's and in the PCK authority's list; root 1, authority 2, signer 3, PCK 4.
-    pub(super) revoked: [&'static [u64]; 2],
-    pub(super) crl_years: [Years; 2],
+    pub(crate) revoked: [&'static [u64]; 2],
+    pub(crate) crl_years: [Years; 2],
     /// What the root's key signs though it is another's to sign: "pck-crl", "pck", "tcb", "qe"; or "root-crl", which
     /// then the PCK authority's key signs.
-    pub(super) usurped: &'static str,
-    pub(super) version: u16,
-    pub(super) body_type: u16,
-    pub(super) cpu_svn: [u8; 16],
-    pub(super) pce_id: [u8; 2],
-    pub(super) body: fn(&mut Vec<u8>),
-    pub(super) enclave: fn(&mut [u8; 384]),
-    pub(super) tcb: fn(&mut Value),
-    pub(super) identity: fn(&mut Value),
-    pub(super) authentication: Vec<u8>,
+    pub(crate) usurped: &'static str,
+    pub(crate) version: u16,
+    pub(crate) body_type: u16,
+    pub(crate) cpu_svn: [u8; 16],
+    pub(crate) pce_id: [u8; 2],
+    pub(crate) body: fn(&mut Vec<u8>),
+    pub(crate) enclave: fn(&mut [u8; 384]),
+    pub(crate) tcb: fn(&mut Value),
+    pub(crate) identity: fn(&mut Value),
+    pub(crate) authentication: Vec<u8>,
 }
 
 /// The parts of a collateral and the quote.
-pub(super) struct Made {
-    pub(super) quote: Vec<u8>,
-    pub(super) collateral: Value,
-    pub(super) root: Vec<u8>,
+pub(crate) struct Made {
+    pub(crate) quote: Vec<u8>,
+    pub(crate) collateral: Value,
+    pub(crate) root: Vec<u8>,
 }
 
 const ROOT: usize = 0;
@@ -234,7 +234,7 @@ impl Plan {
     }
 
     /// Quote, collateral and root.
-    pub(super) fn make(&self) -> Made {
+    pub(crate) fn make(&self) -> Made {
         let p256 = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let (root, authority, signer, attestation) = (p256(), p256(), p256(), p256());
         let pck = KeyPair::generate_for(self.pck_curve).unwrap();
@@ -326,13 +326,13 @@ impl Plan {
     }
 
     /// Verifies what the plan makes, under its own root.
-    pub(super) fn verify(&self) -> Result<VerifiedQuote, TdxError> {
+    pub(crate) fn verify(&self) -> Result<VerifiedQuote, TdxError> {
         self.make().verify(NOW)
     }
 }
 
 impl Made {
-    pub(super) fn verify(&self, now: Timestamp) -> Result<VerifiedQuote, TdxError> {
+    pub(crate) fn verify(&self, now: Timestamp) -> Result<VerifiedQuote, TdxError> {
         let collateral = Collateral::parse(self.collateral.to_string().as_bytes())?;
         verify(&self.quote, &collateral, &Anchors::given(self.root.clone()), now)
     }
