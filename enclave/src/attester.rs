@@ -6,6 +6,7 @@
 //! - [`tsm`]: reports and quotes by Linux's TSM interface
 //! - [`sev_guest`], [`tdx_guest`], [`ioctl`]: the older interfaces, one for each kind of CPU
 //! - [`tpm`], [`azure`]: a paravisor's report and its vTPM's quote
+//! - [`nvml`]: NVIDIA's GPUs
 //! - [`error`](mod@error): why there is no evidence
 //!
 //! # Invariants
@@ -15,6 +16,7 @@
 pub mod azure;
 mod error;
 pub mod ioctl;
+pub mod nvml;
 pub mod sev_guest;
 pub mod tdx_guest;
 pub mod tpm;

@@ -7,6 +7,7 @@
 //! - `ready`: from the enclave's start to its first answer, by model size
 //! - `overhead`: tokens a second through the whole stack against the bare engine
 //! - `load`: requests a second from several clients
+//! - `evidence`: how long a crowd of verifiers waits for evidence
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -20,6 +21,7 @@
 )]
 
 mod arguments;
+mod evidence;
 mod figures;
 mod load;
 mod machine;
@@ -40,6 +42,7 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   ready    [--params demo,25m,125m,500m] [--rounds N]
   overhead [--params demo,125m] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
+  evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
 Build first: cargo build --release -p anchorhold-tests --bins";
 
 /// What a command can fail with: a person reads it, nothing handles it.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Some("ready") => ready::run(arguments),
         Some("overhead") => overhead::run(arguments),
         Some("load") => load::run(arguments),
+        Some("evidence") => evidence::run(arguments),
         // A part of `seal` in a process of its own.
         Some("step") => {
             return match seal::step::run(arguments) {
