@@ -19,11 +19,14 @@ use crate::reference::ReferenceValue;
 
 pub mod azure;
 pub mod nvidia;
+#[allow(dead_code)] // until a policy names its profile
+mod preset;
 mod section;
 #[allow(dead_code)] // until appraisal has hardware to judge
 pub mod snp;
 pub mod tdx;
 
+pub use preset::Profile;
 pub use section::Choice;
 
 /// Seconds for which a nonce is fresh when the policy does not say.
