@@ -10,10 +10,11 @@ use anchorhold_encoding::Digest;
 
 use crate::binding::{Binding, BrokerUse, ClientUse};
 use crate::channel::PinnedIdentity;
-use crate::claims::{Claims, Class, TrustClass};
+use crate::claims::{Claims, Class, FixedConfig, Hardware, Platform, TrustClass};
 use crate::denial::{Check, Denial, RuleId, Rules};
 use crate::identity::ReceivedIdentity;
 use crate::policy::{Chips, Policy};
+use crate::reference::{Differs, ReferenceValue};
 use crate::release::KeyId;
 use crate::time::Timestamp;
 use crate::verify::Verified;
@@ -85,6 +86,7 @@ impl Policy {
     fn judge_machine(&self, rules: &mut Rules, claims: &Claims, identity: &ReceivedIdentity) {
         let named = identity.document().platform;
         rules.demand(RuleId::Platform, named == claims.platform, claims.platform, named);
+        Self::has_section(rules, claims);
 
         let simulated = claims.platform.trust_class() == TrustClass::Simulated;
         let found = claims.platform.trust_class();
@@ -105,59 +107,103 @@ impl Policy {
             found,
         );
 
-        let minimum = self
-            .reference_values
-            .iter()
-            .filter(|value| value.names(claims))
-            .map(|value| value.minimum_tcb)
-            .min();
-        rules.demand(
-            RuleId::Measurement,
-            minimum.is_some(),
-            format_args!("one of {} reference values", self.reference_values.len()),
-            claims.measurement,
-        );
-        if let Some(minimum) = minimum {
-            let new_enough = claims.tcb >= minimum;
-            rules.demand(
-                RuleId::Tcb,
-                new_enough,
-                format_args!("{minimum} or newer"),
-                claims.tcb,
-            );
-        }
+        self.judge_code(rules, claims);
 
         let known = match &self.chips {
-            Chips::Named(chips) => chips.contains(&claims.chip_id),
+            Chips::Named(chips) => claims.chip_ids.iter().any(|id| chips.contains(id)),
             Chips::AnyOf(products) => products.contains(&claims.product),
         };
+        let product = claims.product.name();
+        let found = match claims.chip_ids.first() {
+            Some(id) => format!("{id} of {product}"),
+            None => format!("a chip without a number of {product}"),
+        };
+        rules.demand(RuleId::Chip, known, "a chip the policy names", found);
+    }
+
+    /// Hardware is judged by its own section of the policy, and never without one.
+    fn has_section(rules: &mut Rules, claims: &Claims) {
+        let section = match claims.platform {
+            Platform::InsecureSimulated => return,
+            Platform::Snp => "snp",
+            Platform::Tdx => "tdx",
+            Platform::AzureSnp | Platform::AzureTdx => "azure",
+        };
         rules.demand(
-            RuleId::Chip,
-            known,
-            "a chip the policy names",
-            format_args!("{} of {}", claims.chip_id, claims.product.name()),
+            RuleId::HardwarePolicy,
+            false,
+            format_args!("a section [{section}] in the policy"),
+            "none",
         );
     }
 
+    fn judge_code(&self, rules: &mut Rules, claims: &Claims) {
+        let differs = |value: &ReferenceValue| value.differs(claims);
+        let same: Vec<_> = self
+            .reference_values
+            .iter()
+            .filter(|value| differs(value).is_none())
+            .collect();
+        let nearest = self
+            .reference_values
+            .iter()
+            .filter_map(differs)
+            .find(|differs| *differs != Differs::Code);
+        let found = match (same.is_empty(), nearest) {
+            (true, Some(nearest)) => format!("{} with {nearest}", claims.measurement),
+            _ => claims.measurement.to_string(),
+        };
+        rules.demand(
+            RuleId::Measurement,
+            !same.is_empty(),
+            format_args!("one of {} reference values", self.reference_values.len()),
+            found,
+        );
+        let minimum = same.iter().filter_map(|value| value.minimum_tcb).min();
+        if let (Hardware::Simulated { tcb }, Some(minimum)) = (&claims.hardware, minimum) {
+            let expected = format_args!("{minimum} or newer");
+            rules.demand(RuleId::Tcb, *tcb >= minimum, expected, tcb);
+        }
+    }
+
     fn judge_config<U>(&self, rules: &mut Rules, claims: &Claims, binding: &Binding<U>) {
-        let fixed = claims.config_digest;
+        let fixed = &claims.config;
         rules.demand(
             RuleId::ConfigFixed,
-            !fixed.is_zero(),
+            fixed.is_set(),
             "a digest that is not zero",
             fixed,
         );
 
-        let named = binding.identity.document().config_sha256;
-        rules.demand(RuleId::ConfigIdentity, named == fixed, fixed, named);
+        let document = binding.identity.document();
+        let (named, by) = (&document.config_sha256, document.config_bound_by);
+        let found = if by == fixed.by() {
+            named.to_string()
+        } else {
+            format!("{named} by {}", by.name())
+        };
+        // MRCONFIGID is another hash: there the configuration's two digests meet in the policy and in the init-data.
+        let agrees = fixed.is_sha256(named).unwrap_or(true) && by == fixed.by();
+        rules.demand(RuleId::ConfigIdentity, agrees, fixed, found);
 
-        if let Some(sent) = binding.init_data_sha256 {
-            rules.demand(RuleId::InitData, sent == fixed, fixed, sent);
+        if let Some(sent) = &binding.init_data {
+            let same_names = fixed.is_sha256(named).is_some() || *named == sent.sha256;
+            let is_sent = fixed.is_of(sent) && same_names;
+            rules.demand(RuleId::InitData, is_sent, fixed, sent.sha256);
         }
+        let allowed = match fixed {
+            FixedConfig::MrConfigId(digest) => {
+                self.configs_sha384.contains(digest) && self.configs.contains(named)
+            }
+            _ => self
+                .configs
+                .iter()
+                .any(|config| fixed.is_sha256(config) == Some(true)),
+        };
         rules.demand(
             RuleId::ConfigAllowed,
-            self.configs.contains(&fixed),
-            format_args!("one of {} in config_sha256", self.configs.len()),
+            allowed,
+            format_args!("one of {} in {}", self.configs.len(), fixed.policy_key()),
             fixed,
         );
     }

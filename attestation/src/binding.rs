@@ -248,12 +248,16 @@ impl NonceBatch {
     /// LP(SHA-512(identity)))`.
     #[must_use]
     pub fn gpu_nonce(&self, identity: &Digest<64>) -> Digest<32> {
-        Preimage::new("anchorhold gpu-nonce v1")
-            .lp(&self.size().to_be_bytes())
-            .lp(self.root().as_bytes())
-            .lp(identity.as_bytes())
-            .sha256()
+        device_nonce(self.size(), &self.root(), identity)
     }
+}
+
+fn device_nonce(size: u32, root: &Digest<32>, identity: &Digest<64>) -> Digest<32> {
+    Preimage::new("anchorhold gpu-nonce v1")
+        .lp(&size.to_be_bytes())
+        .lp(root.as_bytes())
+        .lp(identity.as_bytes())
+        .sha256()
 }
 
 fn client_report_data(
@@ -271,6 +275,17 @@ fn client_report_data(
     ReportData::new(*digest.as_bytes())
 }
 
+/// Size and root of the tree in which `proof` places `nonce`; `None` when it proves nothing about it.
+fn proven_tree(nonce: &Nonce, proof: &InclusionProof) -> Option<(u32, Digest<32>)> {
+    let size = u32::try_from(proof.size).ok()?;
+    if usize::try_from(size).ok()? > limits::NONCE_BATCH {
+        return None;
+    }
+    let leaf = tree::leaf(nonce.as_bytes());
+    let root = tree::root_from_path(leaf, proof.index, proof.size, &proof.path)?;
+    Some((size, root))
+}
+
 /// What a client must find in the report; `None` when the proof proves nothing about `nonce`.
 fn expected_report_data(
     nonce: &Nonce,
@@ -278,14 +293,19 @@ fn expected_report_data(
     identity: &ReceivedIdentity,
     evidence: &Evidence,
 ) -> Option<ReportData> {
-    let size = u32::try_from(proof.size).ok()?;
-    if usize::try_from(size).ok()? > limits::NONCE_BATCH {
-        return None;
-    }
-    let leaf = tree::leaf(nonce.as_bytes());
-    let root = tree::root_from_path(leaf, proof.index, proof.size, &proof.path)?;
+    let (size, root) = proven_tree(nonce, proof)?;
     let devices = DevicesDigest::of(evidence.devices());
     Some(client_report_data(size, &root, &identity.digest(), &devices))
+}
+
+/// What a client must find in a device's report; `None` when the proof proves nothing about `nonce`.
+fn expected_gpu_nonce(
+    nonce: &Nonce,
+    proof: &InclusionProof,
+    identity: &ReceivedIdentity,
+) -> Option<Digest<32>> {
+    let (size, root) = proven_tree(nonce, proof)?;
+    Some(device_nonce(size, &root, &identity.digest()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::binding::ReportData;
 use crate::time::Timestamp;
+use crate::{azure, ccel, nvidia, snp, tdx};
+
+mod chip;
+mod config;
+
+pub use chip::ChipId;
+pub(crate) use config::ConfigDigests;
+pub use config::FixedConfig;
 
 /// A kind of confidential machine, by its evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +28,14 @@ use crate::time::Timestamp;
 pub enum Platform {
     /// No hardware: signed with a published key, worth nothing but a test.
     InsecureSimulated,
+    /// AMD SEV-SNP. The report measures the whole guest: firmware, kernel, initrd, command line.
+    Snp,
+    /// Intel TDX. MRTD and RTMR0 to RTMR2 measure the whole guest.
+    Tdx,
+    /// Azure on SEV-SNP: the report measures a paravisor, whose vTPM measures the guest.
+    AzureSnp,
+    /// Azure on TDX: the quote measures a paravisor, whose vTPM measures the guest.
+    AzureTdx,
 }
 
 impl Platform {
@@ -28,6 +44,10 @@ impl Platform {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InsecureSimulated => "insecure-simulated",
+            Self::Snp => "snp",
+            Self::Tdx => "tdx",
+            Self::AzureSnp => "azure-snp",
+            Self::AzureTdx => "azure-tdx",
         }
     }
 
@@ -36,6 +56,10 @@ impl Platform {
     pub const fn rcar_tee(self) -> &'static str {
         match self {
             Self::InsecureSimulated => "sample",
+            Self::Snp => "snp",
+            Self::Tdx => "tdx",
+            Self::AzureSnp => "az-snp-vtpm",
+            Self::AzureTdx => "az-tdx-vtpm",
         }
     }
 
@@ -44,6 +68,7 @@ impl Platform {
     pub const fn class(self) -> Class {
         match self {
             Self::InsecureSimulated => Class::Insecure,
+            Self::Snp | Self::Tdx | Self::AzureSnp | Self::AzureTdx => Class::Real,
         }
     }
 
@@ -52,6 +77,8 @@ impl Platform {
     pub const fn trust_class(self) -> TrustClass {
         match self {
             Self::InsecureSimulated => TrustClass::Simulated,
+            Self::Snp | Self::Tdx => TrustClass::HardwareMeasured,
+            Self::AzureSnp | Self::AzureTdx => TrustClass::ParavisorMeasured,
         }
     }
 }
@@ -87,12 +114,18 @@ impl fmt::Display for Class {
 pub enum TrustClass {
     /// On nothing: anyone can sign it.
     Simulated,
+    /// On a paravisor that the hardware measured: trusts that paravisor, by name.
+    ParavisorMeasured,
+    /// On the hardware alone.
+    HardwareMeasured,
 }
 
 impl fmt::Display for TrustClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Simulated => "simulated",
+            Self::ParavisorMeasured => "paravisor-measured",
+            Self::HardwareMeasured => "hardware-measured",
         })
     }
 }
@@ -104,6 +137,14 @@ impl fmt::Display for TrustClass {
 pub enum Product {
     /// No chip at all.
     InsecureSimulated,
+    /// AMD EPYC 7003.
+    Milan,
+    /// AMD EPYC 9004 and 8004, with Bergamo and Siena, which AMD certifies under Genoa's name.
+    Genoa,
+    /// AMD EPYC 9005.
+    Turin,
+    /// Any Intel processor with TDX: Intel's collateral tells their families apart, by FMSPC.
+    IntelTdx,
 }
 
 impl Product {
@@ -112,6 +153,20 @@ impl Product {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InsecureSimulated => "insecure-simulated",
+            Self::Milan => "milan",
+            Self::Genoa => "genoa",
+            Self::Turin => "turin",
+            Self::IntelTdx => "intel-tdx",
+        }
+    }
+}
+
+impl From<snp::Product> for Product {
+    fn from(product: snp::Product) -> Self {
+        match product {
+            snp::Product::Milan => Self::Milan,
+            snp::Product::Genoa => Self::Genoa,
+            snp::Product::Turin => Self::Turin,
         }
     }
 }
@@ -125,22 +180,53 @@ pub struct Claims {
     pub class: Class,
     /// The line of chips, from the certificate where there is one.
     pub product: Product,
-    /// The chip, as its maker numbers it.
-    pub chip_id: Digest<32>,
-    /// Launch measurement: the code.
+    /// The chip's numbers, as its maker gives them; none under a key that is a provider's (VLEK), not a chip's.
+    pub chip_ids: Vec<ChipId>,
+    /// Launch measurement: the code, or what measures the code (see [`Platform::trust_class`]).
     pub measurement: Digest<48>,
-    /// The configuration's digest as fixed at launch; zero when nobody fixed one.
-    pub config_digest: Digest<32>,
+    /// The configuration's digest as fixed at launch.
+    pub config: FixedConfig,
     /// The 64 bytes the Attester had signed.
     pub report_data: ReportData,
     /// True when the host may read the machine's memory.
     pub debug: bool,
-    /// Version of the trusted computing base, larger is newer.
-    pub tcb: u64,
+    /// What the platform itself says, for its own rules.
+    pub hardware: Hardware,
     /// SHA-384 of the leaf certificates of the verified devices, ascending.
     pub devices: Vec<Digest<48>>,
+    /// The verified devices themselves, in the same order.
+    pub gpus: Vec<nvidia::VerifiedDevice>,
+    /// Reference measurements of a device's firmware that came with the endorsements and were proven.
+    pub rims: Vec<nvidia::VerifiedRim>,
+    /// Why others that came were not.
+    pub rims_refused: Vec<nvidia::RimError>,
     /// SHA-512 of the evidence these claims are from.
     pub evidence_digest: Digest<64>,
     /// The earliest expiry among the endorsements used; [`Timestamp::MAX`] when none expires.
     pub expires: Timestamp,
 }
+
+/// What a platform itself says, proven.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Hardware {
+    /// The simulated platform.
+    Simulated {
+        /// Version of the trusted computing base, larger is newer.
+        tcb: u64,
+    },
+    /// An SEV-SNP report.
+    Snp(Box<snp::VerifiedReport>),
+    /// A TDX quote.
+    Tdx {
+        /// The quote.
+        quote: Box<tdx::VerifiedQuote>,
+        /// The event log behind its registers, when one came and replays to them.
+        log: Option<ccel::ReplayedLog>,
+    },
+    /// A guest under Azure's paravisor, with the hardware report of either kind inside.
+    Azure(Box<azure::VerifiedGuest>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 //! Within the limits of [`crate::limits`]. Each device has a leaf certificate, and no two have the same:
 //! the order of devices in a digest is well defined.
 
+use std::collections::BTreeMap;
+
 use anchorhold_encoding::{Digest, canonical, sha384, sha512};
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +16,51 @@ use crate::claims::Platform;
 use crate::limits;
 use crate::parse::{ParseError, Part, at_most};
 
+/// What comes beside the report on platforms where the report alone is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EvidencePart {
+    /// The event log behind TDX's registers: a CC event log, or dstack's JSON.
+    EventLog,
+    /// Intel's quote of the TDREPORT inside an HCL report.
+    TdxQuote,
+    /// A TPM's quote: TPMS_ATTEST.
+    TpmQuote,
+    /// Its signature: TPMT_SIGNATURE.
+    TpmSignature,
+    /// The values of the registers it covers, ascending, 32 bytes each (SHA-256 bank).
+    TpmRegisters,
+}
+
+impl EvidencePart {
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventLog => "event-log",
+            Self::TdxQuote => "tdx-quote",
+            Self::TpmQuote => "tpm-quote",
+            Self::TpmSignature => "tpm-signature",
+            Self::TpmRegisters => "tpm-registers",
+        }
+    }
+
+    /// Bytes at most.
+    const fn limit(self) -> usize {
+        match self {
+            Self::EventLog => limits::EVENT_LOG,
+            Self::TdxQuote => limits::REPORT,
+            Self::TpmQuote | Self::TpmSignature | Self::TpmRegisters => limits::TPM_PART,
+        }
+    }
+}
+
 /// What the CPU and its devices signed. Believed by nobody yet.
 pub struct Evidence {
     platform: Platform,
     report: Vec<u8>,
+    parts: BTreeMap<EvidencePart, Vec<u8>>,
     devices: Vec<DeviceEvidence>,
 }
 
@@ -33,6 +76,8 @@ pub struct DeviceEvidence {
 pub(crate) struct WireEvidence {
     platform: Platform,
     report: Base64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<EvidencePart, Base64>,
     devices: Vec<WireDevice>,
 }
 
@@ -108,7 +153,27 @@ impl Evidence {
         report: Vec<u8>,
         devices: Vec<DeviceEvidence>,
     ) -> Result<Self, ParseError> {
+        Self::with_parts(platform, report, Vec::new(), devices)
+    }
+
+    /// The same, with what the platform gives beside its report.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when a part is given twice.
+    pub fn with_parts(
+        platform: Platform,
+        report: Vec<u8>,
+        given: Vec<(EvidencePart, Vec<u8>)>,
+        devices: Vec<DeviceEvidence>,
+    ) -> Result<Self, ParseError> {
         at_most(report.len(), limits::REPORT, Part::Evidence)?;
+        let mut parts = BTreeMap::new();
+        for (part, bytes) in given {
+            at_most(bytes.len(), part.limit(), Part::Evidence)?;
+            if parts.insert(part, bytes).is_some() {
+                return Err(ParseError::Value(Part::Evidence));
+            }
+        }
         at_most(devices.len(), limits::DEVICES, Part::Evidence)?;
         let mut leaves: Vec<_> = devices.iter().map(DeviceEvidence::leaf_digest).collect();
         leaves.sort_unstable();
@@ -119,11 +184,12 @@ impl Evidence {
         Ok(Self {
             platform,
             report,
+            parts,
             devices,
         })
     }
 
-    /// Parses the JSON form: `platform`, `report` (base64) and `devices`, nothing else.
+    /// Parses the JSON form: `platform`, `report` (base64), `parts` where there are any, and `devices`, nothing else.
     ///
     /// # Errors
     /// [`ParseError`], without any part of the input.
@@ -157,6 +223,17 @@ impl Evidence {
         &self.report
     }
 
+    /// What came beside the report, if it did.
+    #[must_use]
+    pub fn part(&self, part: EvidencePart) -> Option<&[u8]> {
+        self.parts.get(&part).map(Vec::as_slice)
+    }
+
+    /// Which parts came.
+    pub fn parts(&self) -> impl Iterator<Item = EvidencePart> {
+        self.parts.keys().copied()
+    }
+
     /// The devices' evidence.
     #[must_use]
     pub fn devices(&self) -> &[DeviceEvidence] {
@@ -169,7 +246,8 @@ impl Evidence {
             let certificates = device.certificates.into_iter().map(|der| der.0).collect();
             devices.push(DeviceEvidence::new(device.kind, device.report.0, certificates)?);
         }
-        Self::new(wire.platform, wire.report.0, devices)
+        let parts = wire.parts.into_iter().map(|(part, bytes)| (part, bytes.0));
+        Self::with_parts(wire.platform, wire.report.0, parts.collect(), devices)
     }
 
     pub(crate) fn to_wire(&self) -> WireEvidence {
@@ -181,6 +259,11 @@ impl Evidence {
         WireEvidence {
             platform: self.platform,
             report: Base64(self.report.clone()),
+            parts: self
+                .parts
+                .iter()
+                .map(|(part, bytes)| (*part, Base64(bytes.clone())))
+                .collect(),
             devices: self.devices.iter().map(device).collect(),
         }
     }

@@ -39,6 +39,22 @@ pub struct ModelName {
 pub enum ConfigBoundBy {
     /// SEV-SNP's `HOST_DATA`, and its like on the simulated platform.
     HostData,
+    /// TDX's `MRCONFIGID`.
+    MrConfigId,
+    /// Register 8 of a paravisor's vTPM, extended by measured code.
+    Pcr8,
+}
+
+impl ConfigBoundBy {
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HostData => "host-data",
+            Self::MrConfigId => "mr-config-id",
+            Self::Pcr8 => "pcr8",
+        }
+    }
 }
 
 /// A setting that weakens an enclave, by its configuration key. Listed in clear in the identity document.

@@ -20,6 +20,7 @@
 //! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
 //! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
 //! - [`nvidia`]: NVIDIA GPUs and NVLink switches
+//! - [`anchors`]: whom to believe
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
 //! - [`field`]: what is proven as a flat list, and pins on it
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
@@ -43,6 +44,7 @@
     )
 )]
 
+pub mod anchors;
 pub mod appraise;
 pub mod azure;
 mod base64_text;
@@ -80,16 +82,17 @@ pub mod verify;
 pub mod weakness;
 pub mod x509;
 
+pub use anchors::Anchors;
 pub use appraise::{Appraised, ReleaseGrant};
 pub use binding::{
     Binding, BrokerUse, Challenge, ClientUse, DevicesDigest, InclusionProof, Nonce, NonceBatch, ReportData,
 };
 pub use channel::{ChannelError, ChannelProof, LeafMatched, PinnedIdentity};
-pub use claims::{Claims, Class, Platform, Product, TrustClass};
+pub use claims::{ChipId, Claims, Class, FixedConfig, Hardware, Platform, Product, TrustClass};
 pub use denial::{Check, Denial, Reason, RuleId, Verdict};
 pub use document::{AttestationDocument, Lease};
 pub use endorsements::{Endorsement, EndorsementKind, Endorsements};
-pub use evidence::{DeviceEvidence, Evidence};
+pub use evidence::{DeviceEvidence, Evidence, EvidencePart};
 pub use field::{Field, Pin, Value};
 pub use identity::{ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening};
 pub use parse::ParseError;

@@ -27,6 +27,14 @@ pub const EVENT_DIGESTS: usize = 8;
 /// An HCL report: the size of NV index 0x01400001 (Azure guest attestation design).
 pub const HCL_REPORT: usize = 2600;
 
+/// A part of a TPM's quote: the attestation is below 1 KiB (a TPM2B_ATTEST, TPM 2.0 Library Part 2), a signature of
+/// RSA 4096 is 518 bytes, and 24 registers are 768.
+pub const TPM_PART: usize = 4 * 1024;
+
+/// Endorsements of one kind that are tried until one fits: a fleet's bundle has one a chip and TCB; each costs a
+/// chain of signatures.
+pub const ENDORSEMENT_TRIES: usize = 32;
+
 /// Events of one register among which the one to blame is searched for: the work grows with the square, a tenth of
 /// a second here.
 pub const EVENT_SEARCH: usize = 512;

@@ -19,6 +19,11 @@
 //! Pure: bytes, anchors and time are arguments. Nothing in a report ties a GPU to the CPU it is plugged into but the nonce: it
 //! must be the one that the CPU's evidence commits to.
 
+/// A GPU, as evidence names its kind.
+pub const GPU: &str = "nvidia-gpu";
+/// An NVLink switch, as evidence names its kind.
+pub const SWITCH: &str = "nvidia-switch";
+
 mod anchors;
 mod asks;
 mod comparison;

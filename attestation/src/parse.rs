@@ -40,6 +40,8 @@ pub enum Part {
     KeyId,
     /// A resource's path.
     ResourcePath,
+    /// The number of a chip.
+    ChipId,
 }
 
 impl Part {
@@ -60,6 +62,7 @@ impl Part {
             Self::Release => "release header",
             Self::KeyId => "key id",
             Self::ResourcePath => "resource path",
+            Self::ChipId => "chip number",
         }
     }
 }

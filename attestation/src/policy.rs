@@ -12,10 +12,10 @@ use std::fmt;
 use anchorhold_encoding::{Digest, sha256};
 use serde::{Deserialize, Serialize};
 
-use crate::claims::Product;
+use crate::claims::{ChipId, Platform, Product};
 use crate::identity::Weakening;
 use crate::limits;
-use crate::reference::ReferenceValue;
+use crate::reference::{ReferenceError, ReferenceValue};
 
 pub mod azure;
 pub mod nvidia;
@@ -36,7 +36,7 @@ pub const DEFAULT_MAX_AGE_SECONDS: u64 = 600;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chips {
     /// These and no others, by their makers' numbers.
-    Named(Vec<Digest<32>>),
+    Named(Vec<ChipId>),
     /// Any of these lines.
     AnyOf(Vec<Product>),
 }
@@ -47,6 +47,7 @@ pub struct Policy {
     pub(crate) id: Digest<32>,
     pub(crate) manifests: Vec<Digest<32>>,
     pub(crate) configs: Vec<Digest<32>>,
+    pub(crate) configs_sha384: Vec<Digest<48>>,
     pub(crate) reference_values: Vec<ReferenceValue>,
     pub(crate) chips: Chips,
     pub(crate) max_age_seconds: u64,
@@ -80,6 +81,8 @@ pub enum PolicyError {
     TooLong(&'static str),
     /// A number outside its range.
     Range(&'static str),
+    /// A key of a reference value that its platform does not have.
+    NotOfPlatform(&'static str),
     /// Not exactly one of `chips` and `any_chip_of`.
     OneOfChips,
 }
@@ -98,6 +101,9 @@ impl PolicyError {
                 "this has no default, since any default would accept what you did not choose"
             }
             Self::Range(_) => "docs/policy.md gives the range",
+            Self::NotOfPlatform(_) => {
+                "docs/policy.md says which keys a reference value has on which platform"
+            }
             Self::OneOfChips => "name chips = [...] by number, or any_chip_of = [...] by product",
         }
     }
@@ -119,6 +125,9 @@ impl fmt::Display for PolicyError {
             Self::Empty(key) => write!(f, "{key} in the policy is empty"),
             Self::TooLong(key) => write!(f, "{key} in the policy is too long"),
             Self::Range(key) => write!(f, "{key} in the policy is out of range"),
+            Self::NotOfPlatform(key) => {
+                write!(f, "a reference value has {key}, which its platform does not have")
+            }
             Self::OneOfChips => f.write_str("the policy must set exactly one of chips and any_chip_of"),
         }
     }
@@ -130,10 +139,11 @@ impl std::error::Error for PolicyError {}
 #[serde(deny_unknown_fields)]
 struct File {
     version: Option<u64>,
-    manifest_sha256: Option<OneOrMore>,
-    config_sha256: Option<OneOrMore>,
+    manifest_sha256: Option<OneOrMore<32>>,
+    config_sha256: Option<OneOrMore<32>>,
+    config_sha384: Option<OneOrMore<48>>,
     reference_values: Option<Vec<ReferenceValue>>,
-    chips: Option<Vec<Digest<32>>>,
+    chips: Option<Vec<ChipId>>,
     any_chip_of: Option<Vec<Product>>,
     max_age_seconds: Option<u64>,
     #[serde(default)]
@@ -147,13 +157,13 @@ struct File {
 /// A digest or a list of them: one model is the usual case.
 #[derive(Deserialize, Serialize)]
 #[serde(untagged)]
-enum OneOrMore {
-    One(Digest<32>),
-    More(Vec<Digest<32>>),
+enum OneOrMore<const N: usize> {
+    One(Digest<N>),
+    More(Vec<Digest<N>>),
 }
 
-impl OneOrMore {
-    fn into_vec(self) -> Vec<Digest<32>> {
+impl<const N: usize> OneOrMore<N> {
+    fn into_vec(self) -> Vec<Digest<N>> {
         match self {
             Self::One(digest) => vec![digest],
             Self::More(digests) => digests,
@@ -203,12 +213,22 @@ impl Policy {
         let manifests = file.manifest_sha256.map(OneOrMore::into_vec);
         let configs = file.config_sha256.map(OneOrMore::into_vec);
         let reference_values = entries("reference_values", file.reference_values)?;
-        if reference_values
-            .iter()
-            .any(|value| value.name.len() > limits::REFERENCE_NAME)
-        {
-            return Err(PolicyError::TooLong("name"));
+        for value in &reference_values {
+            value.check().map_err(|error| match error {
+                ReferenceError::Missing(key) => PolicyError::Missing(key),
+                ReferenceError::Unused(key) => PolicyError::NotOfPlatform(key),
+                ReferenceError::Empty(key) => PolicyError::Empty(key),
+                ReferenceError::TooLong(key) => PolicyError::TooLong(key),
+            })?;
         }
+        let configs_sha384 = file.config_sha384.map(OneOrMore::into_vec);
+        let on_tdx = reference_values
+            .iter()
+            .any(|value| value.platform == Platform::Tdx);
+        let configs_sha384 = match (configs_sha384, on_tdx) {
+            (None, false) => Vec::new(),
+            (given, _) => entries("config_sha384", given)?,
+        };
         let chips = match (file.chips, file.any_chip_of) {
             (Some(named), None) => Chips::Named(entries("chips", Some(named))?),
             (None, Some(products)) => Chips::AnyOf(entries("any_chip_of", Some(products))?),
@@ -222,6 +242,7 @@ impl Policy {
             id: sha256(&[bytes]),
             manifests: entries("manifest_sha256", manifests)?,
             configs: entries("config_sha256", configs)?,
+            configs_sha384,
             reference_values,
             chips,
             max_age_seconds,

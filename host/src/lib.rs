@@ -31,3 +31,4 @@ pub mod publisher;
 pub mod secret_file;
 pub mod stop;
 pub mod tls;
+pub mod trust;

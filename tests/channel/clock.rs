@@ -59,7 +59,7 @@ fn a_nonce_that_became_stale_or_comes_from_the_future_is_denied() {
                 (-1, true),
                 (3600, true),
             ] {
-                let judged = verify(&endpoint, &policy(line), &jumping(later)).await;
+                let judged = verify(&endpoint, &policy(line).into(), &jumping(later)).await;
                 match judged {
                     Ok(_) => assert!(!denied, "{line} {later}"),
                     Err(error) => {
@@ -82,10 +82,10 @@ fn evidence_ends_with_the_enclaves_life_by_the_clients_clock() {
     let (moved, clock) = hands();
     runtime().block_on(async {
         moved.store(99, Ordering::SeqCst);
-        let verified = verify(&endpoint, &policy(""), &clock).await.unwrap();
+        let verified = verify(&endpoint, &policy("").into(), &clock).await.unwrap();
         assert_eq!(verified.identity.valid_until().unix(), START + 100);
         moved.store(100, Ordering::SeqCst);
-        let late = verify(&endpoint, &policy(""), &clock).await.err().unwrap();
+        let late = verify(&endpoint, &policy("").into(), &clock).await.err().unwrap();
         assert_eq!(rule(&late), RuleId::NotAfter);
     });
 }
@@ -96,7 +96,7 @@ fn nothing_is_sent_or_bound_under_evidence_that_is_too_old() {
     let endpoint = liar.url().parse().unwrap();
     let (moved, clock) = hands();
     runtime().block_on(async {
-        let verified = verify(&endpoint, &policy(""), &clock).await.unwrap();
+        let verified = verify(&endpoint, &policy("").into(), &clock).await.unwrap();
         let identity = Arc::new(verified.identity);
         let mut bound = bind(verified.connection, Arc::clone(&identity), &clock)
             .await

@@ -6,8 +6,8 @@
 //! The same nonce bytes on both sides: the purpose alone differs.
 
 use anchorhold_attestation::{
-    Binding, Challenge, DevicesDigest, Endorsements, NonceBatch, Policy, ReceivedIdentity, RuleId, Timestamp,
-    verify,
+    Anchors, Binding, Challenge, DevicesDigest, Endorsements, NonceBatch, Policy, ReceivedIdentity, RuleId,
+    Timestamp, verify,
 };
 use anchorhold_tests::guest::Guest;
 use base64::Engine as _;
@@ -26,7 +26,7 @@ fn evidence_for_a_broker_is_denied_by_a_client() {
     let batch = NonceBatch::collect(vec![*challenge.nonce()]).unwrap();
     let identity = || ReceivedIdentity::parse(&guest.identity.encode()).unwrap();
     let judged = |evidence: &anchorhold_attestation::Evidence| {
-        let claims = verify(evidence, &Endorsements::none(), NOW).unwrap();
+        let claims = verify(evidence, &Endorsements::none(), &Anchors::compiled(), NOW).unwrap();
         let binding = Binding::client(&challenge, identity(), &batch.proof(0).unwrap(), evidence);
         policy.appraise(claims, binding, NOW)
     };

@@ -149,7 +149,7 @@ fn evidence_for_one_purpose_is_not_evidence_for_the_other() {
     let for_broker = rcar::primary_report_data(&additional, RCAR_NONCE, &key, HashAlgorithm::Sha512);
     let claims = |data| {
         let evidence = simulated_evidence(&scene.platform, data);
-        verify(&evidence, &Endorsements::none(), scene.now).unwrap()
+        verify(&evidence, &Endorsements::none(), &Anchors::compiled(), scene.now).unwrap()
     };
     let evidence = simulated_evidence(&scene.platform, &for_broker);
     let proof = batch.proof(0).unwrap();

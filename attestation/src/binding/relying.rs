@@ -6,12 +6,13 @@
 //! # Invariants
 //! The expected report data is computed here from what the Relying Party itself sent and received.
 
-use anchorhold_encoding::{Digest, sha256};
+use anchorhold_encoding::{Digest, sha256, sha384};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Challenge, InclusionProof, ReportData, expected_report_data};
+use super::{Challenge, InclusionProof, ReportData, expected_gpu_nonce, expected_report_data};
 use crate::base64_text::{Base64, decode_standard};
+use crate::claims::ConfigDigests;
 use crate::evidence::Evidence;
 use crate::identity::ReceivedIdentity;
 use crate::limits;
@@ -25,8 +26,10 @@ pub struct Binding<U> {
     pub(crate) report_data: Option<ReportData>,
     pub(crate) identity: ReceivedIdentity,
     pub(crate) drawn_at: Timestamp,
-    /// SHA-256 of the configuration as a broker received it; a client receives none.
-    pub(crate) init_data_sha256: Option<Digest<32>>,
+    /// The nonce that devices must have answered; `None` when no device can be right.
+    pub(crate) device_nonce: Option<Digest<32>>,
+    /// The configuration as a broker received it; a client receives none.
+    pub(crate) init_data: Option<ConfigDigests>,
     pub(crate) purpose: U,
 }
 
@@ -91,9 +94,10 @@ impl Binding<ClientUse> {
     ) -> Self {
         Self {
             report_data: expected_report_data(challenge.nonce(), proof, &identity, evidence),
+            device_nonce: expected_gpu_nonce(challenge.nonce(), proof, &identity),
             identity,
             drawn_at: challenge.drawn_at(),
-            init_data_sha256: None,
+            init_data: None,
             purpose: ClientUse { _private: () },
         }
     }
@@ -122,7 +126,12 @@ impl Binding<BrokerUse> {
             report_data: Some(expected),
             identity,
             drawn_at: session.drawn_at,
-            init_data_sha256: Some(sha256(&[session.init_data])),
+            // RCAR's composite evidence is not spoken yet: a device's nonce could not be told from another's.
+            device_nonce: None,
+            init_data: Some(ConfigDigests {
+                sha256: sha256(&[session.init_data]),
+                sha384: sha384(&[session.init_data]),
+            }),
             purpose: BrokerUse {
                 nonce,
                 tee_pubkey_sha256: rcar::tee_pubkey_digest(session.tee_pubkey),

@@ -50,6 +50,9 @@ rules! {
     /// The identity document names the platform whose evidence it is.
     Platform = "platform",
         "the enclave contradicts its own evidence; do not use it";
+    /// The policy has a section for the platform's hardware.
+    HardwarePolicy = "hardware-policy",
+        "say in the policy what its hardware must be: docs/policy.md has a section for each platform";
     /// The evidence is of hardware.
     Simulated = "simulated",
         "nothing is protected here; for a test only, set dangerously_accept_simulated = true";

@@ -31,7 +31,7 @@ fn only_the_canonical_encoding_is_accepted() {
         text.replace("identity v1", "identity v2"),
         text.replace("\"boot_id\"", "\"boot_ie\""),
         text.replace("host-data", "host-date"),
-        text.replace("insecure-simulated", "snp"),
+        text.replace("insecure-simulated", "sgx"),
         text.replace("\"weakened\":[]", "\"weakened\":[\"dangerously_all\"]"),
         text.to_uppercase(),
         String::new(),

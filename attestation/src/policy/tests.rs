@@ -45,9 +45,10 @@ fn what_has_no_strict_default_must_be_given() {
     let text = policy_text();
     let (head, _) = text.split_once("[[").unwrap();
     assert_eq!(parse(head).unwrap_err(), PolicyError::Missing("reference_values"));
-    for line in ["name", "platform", "measurement", "minimum_tcb"] {
+    for line in ["name", "platform", "measurement"] {
         assert_eq!(missing(line), PolicyError::KeyOrValue { line: 7 }, "{line}");
     }
+    assert_eq!(missing("minimum_tcb"), PolicyError::Missing("minimum_tcb"));
     assert_eq!(
         parse("").unwrap_err(),
         PolicyError::Missing("version"),
@@ -146,7 +147,7 @@ fn unknown_keys_and_ill_typed_values_are_errors_by_line() {
         parse(&negative).unwrap_err(),
         PolicyError::KeyOrValue { line: 11 }
     );
-    let platform = policy_text().replace("insecure-simulated", "snp");
+    let platform = policy_text().replace("insecure-simulated", "sgx");
     assert_eq!(parse(&platform).unwrap_err(), PolicyError::KeyOrValue { line: 9 });
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture::{at, platform, simulated_evidence};
+use crate::simulated::ReportError;
 use crate::{DeviceEvidence, DevicesDigest, Nonce, NonceBatch, ReceivedIdentity};
 use anchorhold_encoding::Digest;
 
@@ -14,22 +15,25 @@ fn data() -> crate::ReportData {
 
 fn check(report: Vec<u8>) -> Result<Verified<Claims>, VerifyError> {
     let evidence = Evidence::new(Platform::InsecureSimulated, report, vec![]).unwrap();
-    verify(&evidence, &Endorsements::none(), at(0))
+    verify(&evidence, &Endorsements::none(), &Anchors::compiled(), at(0))
 }
 
 #[test]
 fn claims_are_what_was_signed() {
     let machine = platform();
     let evidence = simulated_evidence(&machine, &data());
-    let verified = verify(&evidence, &Endorsements::none(), at(0)).unwrap();
+    let verified = verify(&evidence, &Endorsements::none(), &Anchors::compiled(), at(0)).unwrap();
     let claims = verified.get();
     assert_eq!(claims.platform, Platform::InsecureSimulated);
     assert_eq!(claims.class, crate::Class::Insecure);
     assert_eq!(claims.product, Product::InsecureSimulated);
     assert_eq!(claims.measurement, machine.measurement);
-    assert_eq!(claims.config_digest, machine.host_data);
-    assert_eq!(claims.chip_id, machine.chip_id);
-    assert_eq!(claims.tcb, 7);
+    assert_eq!(claims.config, FixedConfig::HostData(machine.host_data));
+    assert_eq!(
+        claims.chip_ids,
+        vec![ChipId::new(machine.chip_id.as_bytes()).unwrap()]
+    );
+    assert!(matches!(claims.hardware, Hardware::Simulated { tcb: 7 }));
     assert!(!claims.debug);
     assert_eq!(claims.report_data, data());
     assert_eq!(claims.evidence_digest, evidence.digest());
@@ -77,7 +81,7 @@ fn a_device_without_a_verifier_is_refused() {
     let device = DeviceEvidence::new("gpu".to_owned(), vec![1], vec![vec![2]]).unwrap();
     let report = platform().report(&data());
     let evidence = Evidence::new(Platform::InsecureSimulated, report, vec![device]).unwrap();
-    let error = verify(&evidence, &Endorsements::none(), at(0)).unwrap_err();
+    let error = verify(&evidence, &Endorsements::none(), &Anchors::compiled(), at(0)).unwrap_err();
     assert_eq!(error, VerifyError::DeviceKind);
 }
 

@@ -4,7 +4,7 @@ mod pipeline;
 
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_attestation::{
-    Binding, Challenge, DevicesDigest, Endorsements, Evidence, NonceBatch, Platform, ReceivedIdentity,
+    Anchors, Binding, Challenge, DevicesDigest, Endorsements, Evidence, NonceBatch, Platform, ReceivedIdentity,
     Timestamp, verify,
 };
 use anchorhold_encoding::Digest;
@@ -37,7 +37,7 @@ fn nonce(number: u16) -> Nonce {
 fn covers(answer: &Answer, nonce: Nonce, identity: &Identity) -> bool {
     let evidence = Evidence::from_json(&answer.evidence).unwrap();
     let now = Timestamp::from_unix(1_800_000_000);
-    let verified = verify(&evidence, &Endorsements::none(), now).unwrap();
+    let verified = verify(&evidence, &Endorsements::none(), &Anchors::compiled(), now).unwrap();
     let single = NonceBatch::collect(vec![nonce]).unwrap();
     if answer.proof.size == 1 {
         let expected = single.report_data(&identity.digest(), &DevicesDigest::of(&[]));

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Bar;
+use crate::trust::Trust;
 
 mod files;
 mod proxy;
@@ -136,8 +137,15 @@ fn endpoint(text: &str) -> Result<Endpoint, super::endpoint::EndpointError> {
 
 impl Whom {
     fn enclave(&self) -> Result<Arc<Enclave>, Failure> {
-        let policy = policy(&self.policy)?;
-        Ok(Arc::new(Enclave::new(self.url.clone(), policy, Clock::system())))
+        Ok(Arc::new(Enclave::new(
+            self.url.clone(),
+            self.trust()?,
+            Clock::system(),
+        )))
+    }
+
+    fn trust(&self) -> Result<Trust, Failure> {
+        policy(&self.policy).map(Trust::from)
     }
 }
 

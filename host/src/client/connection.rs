@@ -279,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_person_is_told_the_key_exchange_that_was_made() {
         let (fake, clock) = (Fake::start(GENUINE).await, Hands::new().clock());
-        let verified = verify(&fake.endpoint(), &policy(), &clock).await.unwrap();
+        let verified = verify(&fake.endpoint(), &policy().into(), &clock).await.unwrap();
         assert_eq!(verified.connection.key_exchange(), "X25519MLKEM768");
         let bound = bind(verified.connection, Arc::new(verified.identity), &clock).await;
         assert_eq!(bound.unwrap().key_exchange(), "X25519MLKEM768");

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anchorhold_attestation::{PinnedIdentity, Policy, ReceivedIdentity, Timestamp};
+use anchorhold_attestation::{PinnedIdentity, ReceivedIdentity, Timestamp};
 use hyper::StatusCode;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -27,11 +27,12 @@ use super::limits;
 use super::verify::{Verification, verify};
 use crate::clock::Clock;
 use crate::tls::PeerKey;
+use crate::trust::Trust;
 
 /// One enclave, by address and policy.
 pub struct Enclave {
     endpoint: Endpoint,
-    policy: Policy,
+    trust: Trust,
     clock: Clock,
     /// Held while evidence is fetched, so that callers wait for one verification and do not start their own.
     current: AsyncMutex<Option<Arc<Affirmed>>>,
@@ -85,10 +86,10 @@ fn is_final(status: StatusCode) -> bool {
 impl Enclave {
     /// Knows where and by what policy; nothing is sent yet.
     #[must_use]
-    pub fn new(endpoint: Endpoint, policy: Policy, clock: Clock) -> Self {
+    pub fn new(endpoint: Endpoint, trust: impl Into<Trust>, clock: Clock) -> Self {
         Self {
             endpoint,
-            policy,
+            trust: trust.into(),
             clock,
             current: AsyncMutex::new(None),
             idle: Mutex::new(VecDeque::new()),
@@ -245,7 +246,7 @@ impl Enclave {
             record,
             connection,
             ..
-        } = verify(&self.endpoint, &self.policy, &self.clock).await?;
+        } = verify(&self.endpoint, &self.trust, &self.clock).await?;
         let identity = Arc::new(identity);
         let connection = bind(connection, Arc::clone(&identity), &self.clock).await?;
         let affirmed = Arc::new(Affirmed {

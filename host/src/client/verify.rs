@@ -7,8 +7,7 @@
 //! opened, so evidence older than it cannot answer it. A [`Verification`] exists only when every rule affirmed.
 
 use anchorhold_attestation::{
-    AttestationDocument, Binding, Challenge, Check, Endorsements, PinnedIdentity, Policy, ReceivedIdentity,
-    Timestamp, verify as verify_evidence,
+    AttestationDocument, Binding, Challenge, Check, PinnedIdentity, ReceivedIdentity, Timestamp,
 };
 
 use super::connection::{Connection, connect, random};
@@ -17,6 +16,7 @@ use super::error::{ClientError, Stage};
 use super::kept::AttestationRecord;
 use crate::clock::Clock;
 use crate::tls::PeerKey;
+use crate::trust::Trust;
 
 /// An enclave that a policy affirms, and the connection its evidence came over, which is not bound yet.
 #[must_use = "an identity is of use only to bind connections with it"]
@@ -33,19 +33,15 @@ pub struct Verification {
     pub connection: Connection,
 }
 
-/// Asks the enclave at `endpoint` for evidence over a new nonce and judges it by `policy`.
+/// Asks the enclave at `endpoint` for evidence over a new nonce and judges it by what `trust` demands.
 ///
 /// # Errors
 /// [`ClientError`]; with [`ClientError::Denied`] come all reasons.
-pub async fn verify(
-    endpoint: &Endpoint,
-    policy: &Policy,
-    clock: &Clock,
-) -> Result<Verification, ClientError> {
+pub async fn verify(endpoint: &Endpoint, trust: &Trust, clock: &Clock) -> Result<Verification, ClientError> {
     let challenge = Challenge::new(*random()?, clock.now());
     let mut connection = connect(endpoint, PeerKey::Unknown).await?;
     let answer = connection.attestation(&challenge).await?;
-    let judged = judge(&answer, &challenge, policy, clock.now())?;
+    let judged = judge(&answer, &challenge, trust, clock.now())?;
     Ok(Verification {
         identity: judged.identity,
         received: judged.received,
@@ -67,14 +63,16 @@ pub(super) struct Judged {
 pub(super) fn judge(
     answer: &AttestationDocument,
     challenge: &Challenge,
-    policy: &Policy,
+    trust: &Trust,
     now: Timestamp,
 ) -> Result<Judged, ClientError> {
     let malformed = |_| ClientError::Malformed(Stage::Attestation);
     let identity = ReceivedIdentity::parse(&answer.identity).map_err(malformed)?;
-    let claims = verify_evidence(&answer.evidence, &Endorsements::none(), now)?;
+    let claims = trust
+        .verifier
+        .verify(&answer.evidence, &answer.endorsements, now)?;
     let binding = Binding::client(challenge, identity, &answer.proof, &answer.evidence);
-    let appraised = policy.appraise(claims, binding, now)?;
+    let appraised = trust.policy.appraise(claims, binding, now)?;
     let checks = appraised.explain().to_vec();
     let received = appraised.identity().clone();
     Ok(Judged {

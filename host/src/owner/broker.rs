@@ -37,6 +37,7 @@ use crate::error::{DeniedRule, Explain};
 use crate::owner::error::StoreError;
 use crate::owner::release_log::Event;
 use crate::owner::store::{BrokerIdentity, Store};
+use crate::trust::Verifier;
 use config::{BrokerConfig, ConfigError, ResourceConfig};
 use sessions::Sessions;
 use throttle::Throttle;
@@ -78,6 +79,7 @@ pub struct Broker {
     throttle: Mutex<Throttle>,
     clock: Clock,
     observer: Observer,
+    verifier: Verifier,
 }
 
 /// One resource with its policy, read.
@@ -120,6 +122,7 @@ impl Broker {
             throttle: Mutex::new(Throttle::new(Instant::now())),
             clock,
             observer,
+            verifier: Verifier::compiled(),
         })
     }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use anchorhold_attestation::rcar::{primary_report_data, tee_pubkey_digest};
 use anchorhold_attestation::{
-    Endorsements, Evidence, HashAlgorithm, LeaseTerms, ReleaseStatement, Timestamp, verify,
+    Anchors, Endorsements, Evidence, FixedConfig, HashAlgorithm, LeaseTerms, ReleaseStatement, Timestamp,
+    verify,
 };
 use anchorhold_encoding::{Digest, sha256};
 use anchorhold_models::key::ModelKey;
@@ -239,13 +240,13 @@ impl Inner {
         let evidence = request["tee-evidence"]["primary_evidence"].to_string();
         let evidence = Evidence::from_json(evidence.as_bytes()).unwrap();
         let now = Timestamp::from_unix(1_800_000_000);
-        let claims = verify(&evidence, &Endorsements::none(), now).unwrap();
+        let claims = verify(&evidence, &Endorsements::none(), &Anchors::compiled(), now).unwrap();
         let expected = primary_report_data(additional, nonce, tee_pubkey, HashAlgorithm::Sha384);
         let init_data = request["init-data"]["body"].as_str().unwrap();
         let mut seen = self.seen.lock().unwrap();
         seen.binding = claims.get().report_data == expected
             && nonce == STANDARD.encode(NONCE)
-            && sha256(&[init_data.as_bytes()]) == claims.get().config_digest
+            && FixedConfig::HostData(sha256(&[init_data.as_bytes()])) == claims.get().config
             && additional.starts_with("{\"anchorhold\":{\"identity\":");
         seen.tee_keys.push(tee_pubkey.clone());
         Response::new(Full::from(json!({ "token": "a.b.c" }).to_string()))

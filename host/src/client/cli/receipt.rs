@@ -10,6 +10,7 @@ use crate::client::kept::judge::{Finding, Judgement, Texts, judge};
 use crate::client::limits::{ANSWER_BYTES, FILE_BYTES, REQUEST_BYTES};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, table};
+use crate::trust::Trust;
 
 /// Judges and prints.
 pub(super) fn run(
@@ -18,7 +19,7 @@ pub(super) fn run(
     texts: Option<(&Path, &Path)>,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let policy = policy_file.map(policy).transpose()?;
+    let trust = policy_file.map(policy).transpose()?.map(Trust::from);
     let kept = read(file, FILE_BYTES)?;
     let texts = match texts {
         None => None,
@@ -29,7 +30,7 @@ pub(super) fn run(
         )),
     };
     let texts = texts.as_ref().map(|(request, answer)| Texts { request, answer });
-    let judgement = judge(&kept, policy.as_ref(), texts.as_ref())?;
+    let judgement = judge(&kept, trust.as_ref(), texts.as_ref())?;
     output.data(&judgement, || text(&judgement))?;
     Ok(Exit::Yes)
 }

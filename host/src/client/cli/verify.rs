@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anchorhold_attestation::{Check, Verdict};
 use serde::Serialize;
 
-use super::files::policy;
 use super::{Whom, warn_of_class};
 use crate::client::bound::bind;
 use crate::client::verify::{Verification, verify};
@@ -58,7 +57,7 @@ impl From<&Check> for Checked {
 
 /// Verifies and prints.
 pub(super) async fn run(whom: &Whom, output: &Output) -> Result<Exit, Failure> {
-    let policy = policy(&whom.policy)?;
+    let trust = whom.trust()?;
     let clock = Clock::system();
     let Verification {
         identity,
@@ -66,7 +65,7 @@ pub(super) async fn run(whom: &Whom, output: &Output) -> Result<Exit, Failure> {
         checks,
         connection,
         ..
-    } = verify(&whom.url, &policy, &clock).await?;
+    } = verify(&whom.url, &trust, &clock).await?;
     let identity = Arc::new(identity);
     let bound = bind(connection, Arc::clone(&identity), &clock).await?;
 

@@ -40,7 +40,7 @@ fn enclave(endpoint: Endpoint, hands: &Hands) -> Arc<Enclave> {
 
 /// Verifies over a connection of its own and binds it.
 async fn verify_and_bind(endpoint: &Endpoint, hands: &Hands) -> Result<BoundConnection, ClientError> {
-    let verification = verify(endpoint, &policy(), &hands.clock()).await?;
+    let verification = verify(endpoint, &policy().into(), &hands.clock()).await?;
     bind(
         verification.connection,
         Arc::new(verification.identity),
@@ -50,7 +50,7 @@ async fn verify_and_bind(endpoint: &Endpoint, hands: &Hands) -> Result<BoundConn
 }
 
 async fn pinned(fake: &Fake, hands: &Hands) -> Arc<PinnedIdentity> {
-    let verification = verify(&fake.endpoint(), &policy(), &hands.clock())
+    let verification = verify(&fake.endpoint(), &policy().into(), &hands.clock())
         .await
         .expect("genuine");
     Arc::new(verification.identity)
@@ -195,7 +195,7 @@ async fn a_nonce_that_became_stale_or_comes_from_the_future_is_denied() {
                 start.strict_add_signed(later)
             })
         });
-        let found = verify(&fake.endpoint(), &policy(), &clock).await;
+        let found = verify(&fake.endpoint(), &policy().into(), &clock).await;
         assert_eq!(found.is_err(), refused, "{later}");
         if let Err(error) = found {
             assert_eq!(denied_for(&error), [RuleId::NonceAge]);

@@ -10,8 +10,7 @@ use std::fmt;
 
 use anchorhold_attestation::receipt::TimeSource;
 use anchorhold_attestation::{
-    AttestationDocument, Challenge, Endorsements, Platform, Policy, Receipt, ReceiptError, ReceivedIdentity,
-    SignedReceipt, Verdict, verify as verify_evidence,
+    AttestationDocument, Challenge, Platform, Receipt, ReceiptError, ReceivedIdentity, SignedReceipt, Verdict,
 };
 use anchorhold_encoding::canonical;
 use serde::Serialize;
@@ -22,6 +21,7 @@ use crate::client::sse::{Part, Splitter};
 use crate::client::verify;
 use crate::client::wiped::Wiped;
 use crate::error::{Exit, Explain};
+use crate::trust::{Trust, Verifier};
 
 /// The texts a receipt is said to be about, as bytes that were sent and received.
 pub struct Texts<'a> {
@@ -130,11 +130,7 @@ impl From<ReceiptError> for JudgeError {
 ///
 /// # Errors
 /// [`JudgeError`] when anything that can be checked does not hold.
-pub fn judge(
-    file: &[u8],
-    policy: Option<&Policy>,
-    texts: Option<&Texts<'_>>,
-) -> Result<Judgement, JudgeError> {
+pub fn judge(file: &[u8], trust: Option<&Trust>, texts: Option<&Texts<'_>>) -> Result<Judgement, JudgeError> {
     let kept: KeptReceipt = serde_json::from_slice(file).map_err(|_| JudgeError::Shape)?;
     let document = canonical::to_vec(&kept.attestation.document);
     let document = AttestationDocument::from_json(&document).map_err(|_| JudgeError::Shape)?;
@@ -146,10 +142,10 @@ pub fn judge(
         "That this is every receipt: one that was not kept leaves no gap that is visible here.",
     ];
 
-    match policy {
-        Some(policy) => {
+    match trust {
+        Some(trust) => {
             let challenge = Challenge::new(*kept.attestation.nonce.as_bytes(), kept.attestation.drawn_at);
-            let judged = verify::judge(&document, &challenge, policy, kept.attestation.drawn_at)?;
+            let judged = verify::judge(&document, &challenge, trust, kept.attestation.drawn_at)?;
             if kept.answered_at >= judged.identity.valid_until() {
                 return Err(ClientError::Expired.into());
             }
@@ -162,12 +158,13 @@ pub fn judge(
             }));
         }
         None => {
-            let claims = verify_evidence(
-                &document.evidence,
-                &Endorsements::none(),
-                kept.attestation.drawn_at,
-            )
-            .map_err(ClientError::from)?;
+            let claims = Verifier::compiled()
+                .verify(
+                    &document.evidence,
+                    &document.endorsements,
+                    kept.attestation.drawn_at,
+                )
+                .map_err(ClientError::from)?;
             proven.push(finding("evidence signature", claims.get().platform.name()));
             not_proven.push(
                 "That the evidence speaks for this identity, code, configuration and model: that takes --policy.",

@@ -51,7 +51,7 @@ async fn a_kept_receipt_is_judged_by_a_policy_and_its_texts() {
         request: REQUEST,
         answer: &answer,
     };
-    let judgement = judge(&file, Some(&policy()), Some(&texts)).unwrap();
+    let judgement = judge(&file, Some(&policy().into()), Some(&texts)).unwrap();
     for check in [
         "report-data",
         "measurement",
@@ -89,7 +89,7 @@ async fn other_texts_and_other_policies_are_refused() {
     }
     let strict = crate::client::fake::policy_text("").replace("dangerously_accept_simulated = true", "");
     let strict = anchorhold_attestation::Policy::from_toml(strict.as_bytes()).unwrap();
-    let denied = judge(&file, Some(&strict), None).unwrap_err();
+    let denied = judge(&file, Some(&strict.into()), None).unwrap_err();
     assert_eq!(denied.denial().unwrap().reasons()[0].rule, RuleId::Simulated);
 }
 
@@ -113,7 +113,11 @@ async fn every_part_of_the_file_counts() {
     ] {
         let mut changed = value.clone();
         *changed.pointer_mut(pointer).unwrap() = other;
-        let refused = judge(changed.to_string().as_bytes(), Some(&policy()), Some(&texts));
+        let refused = judge(
+            changed.to_string().as_bytes(),
+            Some(&policy().into()),
+            Some(&texts),
+        );
         assert!(refused.is_err(), "{pointer}");
     }
     let more = text.replacen('{', "{\"more\":1,", 1);
@@ -128,13 +132,13 @@ async fn every_part_of_the_file_counts() {
 async fn an_answer_after_the_evidence_expired_is_not_proven_by_it() {
     let hands = Hands::new();
     let (file, _) = kept(&hands).await;
-    let policy = policy_with("max_age_seconds = 1");
-    assert!(judge(&file, Some(&policy), None).is_ok());
+    let trust = policy_with("max_age_seconds = 1").into();
+    assert!(judge(&file, Some(&trust), None).is_ok());
     let late = String::from_utf8(file).unwrap().replace(
         &format!("\"answered_at\":{}", crate::client::fake::START),
         &format!("\"answered_at\":{}", crate::client::fake::START + 1),
     );
-    let expired = judge(late.as_bytes(), Some(&policy), None).unwrap_err();
+    let expired = judge(late.as_bytes(), Some(&trust), None).unwrap_err();
     assert!(
         matches!(expired, JudgeError::Evidence(ClientError::Expired)),
         "{expired}"
@@ -161,5 +165,5 @@ async fn a_kept_file_is_private_and_holds_no_text() {
     );
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("plaintext") && !text.contains("Paris"), "{text}");
-    assert!(judge(text.as_bytes(), Some(&policy()), None).is_ok());
+    assert!(judge(text.as_bytes(), Some(&policy().into()), None).is_ok());
 }

@@ -8,9 +8,7 @@
 
 use anchorhold_attestation::binding::RcarSession;
 use anchorhold_attestation::rcar;
-use anchorhold_attestation::{
-    Appraised, Binding, BrokerUse, Denial, Endorsements, ReleaseGrant, Timestamp, VerifyError, verify,
-};
+use anchorhold_attestation::{Appraised, Binding, BrokerUse, Denial, ReleaseGrant, Timestamp, VerifyError};
 use anchorhold_encoding::Digest;
 
 use super::refusal::Refusal;
@@ -47,7 +45,10 @@ impl Broker {
         answer: &Attested,
         now: Timestamp,
     ) -> Result<Granted, Denied> {
-        let verified = verify(&answer.evidence, &Endorsements::none(), now).map_err(Denied::Evidence)?;
+        let verified = self
+            .verifier
+            .verify(&answer.evidence, &[], now)
+            .map_err(Denied::Evidence)?;
         let binding = binding(answer).ok_or(Denied::Message)?;
         let appraised = resource
             .policy

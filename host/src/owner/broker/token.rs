@@ -43,11 +43,11 @@ fn claims(appraised: &Appraised<BrokerUse>, answer: &Attested, now: Timestamp) -
     let evidence = json!({
         tee: {
             "measurement": found.measurement,
-            "host_data": found.config_digest,
+            "host_data": found.config.to_string(),
             "platform": found.platform.name(),
             "class": found.class,
         },
-        "init_data": found.config_digest,
+        "init_data": found.config.to_string(),
         "report_data": report_data,
         "runtime_data_claims": {
             "nonce": answer.challenged.nonce,

@@ -1,0 +1,90 @@
+//! The configuration as it was fixed at launch.
+//!
+//! Why apart: each platform signs it in another field, some only through a register, and a policy names it once.
+//!
+//! # Invariants
+//! A field of zeros fixes nothing. What a register holds can be compared with a configuration, never turned into one.
+
+use std::fmt;
+
+use anchorhold_encoding::Digest;
+
+use crate::azure::configuration_register_of;
+use crate::identity::ConfigBoundBy;
+
+/// What the platform signed about the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FixedConfig {
+    /// SHA-256 of it, in SEV-SNP's `HOST_DATA` or its like on the simulated platform.
+    HostData(Digest<32>),
+    /// SHA-384 of it, in TDX's `MRCONFIGID`.
+    MrConfigId(Digest<48>),
+    /// Register 8 of a vTPM (SHA-256 bank), which measured code extended with its SHA-256; `None` when the quote
+    /// does not cover it.
+    Register(Option<Digest<32>>),
+}
+
+/// The digests of one configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConfigDigests {
+    pub(crate) sha256: Digest<32>,
+    pub(crate) sha384: Digest<48>,
+}
+
+impl FixedConfig {
+    /// False when nobody fixed a configuration.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        match self {
+            Self::HostData(digest) => !digest.is_zero(),
+            Self::MrConfigId(digest) => !digest.is_zero(),
+            Self::Register(value) => value.is_some_and(|value| !value.is_zero()),
+        }
+    }
+
+    /// In which field.
+    #[must_use]
+    pub const fn by(&self) -> ConfigBoundBy {
+        match self {
+            Self::HostData(_) => ConfigBoundBy::HostData,
+            Self::MrConfigId(_) => ConfigBoundBy::MrConfigId,
+            Self::Register(_) => ConfigBoundBy::Pcr8,
+        }
+    }
+
+    /// The key of a policy that lists it.
+    pub(crate) const fn policy_key(&self) -> &'static str {
+        match self {
+            Self::HostData(_) | Self::Register(_) => "config_sha256",
+            Self::MrConfigId(_) => "config_sha384",
+        }
+    }
+
+    /// Whether it is the configuration with this SHA-256; `None` when that cannot be told from it.
+    pub(crate) fn is_sha256(&self, config: &Digest<32>) -> Option<bool> {
+        match self {
+            Self::HostData(digest) => Some(digest == config),
+            Self::MrConfigId(_) => None,
+            Self::Register(value) => Some(*value == Some(configuration_register_of(config))),
+        }
+    }
+
+    /// Whether it is the configuration with these digests.
+    pub(crate) fn is_of(&self, config: &ConfigDigests) -> bool {
+        match self {
+            Self::MrConfigId(digest) => *digest == config.sha384,
+            _ => self.is_sha256(&config.sha256) == Some(true),
+        }
+    }
+}
+
+impl fmt::Display for FixedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostData(digest) => digest.fmt(f),
+            Self::MrConfigId(digest) => digest.fmt(f),
+            Self::Register(Some(value)) => write!(f, "register {value}"),
+            Self::Register(None) => f.write_str("a register that the quote does not cover"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! GPUs and switches beside the CPU.
+//!
+//! Why apart: they are other machines with other vendors' keys, tied to the CPU's report by the devices' digest in
+//! its report data, and to the question by the nonce that their own reports carry.
+//!
+//! # Invariants
+//! A device is proven or the evidence is refused. Reference measurements that are not proven are left out, with
+//! the reason: that nothing matches then is for the appraisal to say.
+
+use anchorhold_encoding::Digest;
+
+use crate::anchors::Anchors;
+use crate::claims::Claims;
+use crate::endorsements::{EndorsementKind, Endorsements};
+use crate::evidence::DeviceEvidence;
+use crate::nvidia::{self, DeviceKind, verify_device, verify_rim};
+use crate::time::Timestamp;
+use crate::verify::VerifyError;
+
+/// Of the requester's nonce in a report: SPDM 1.1 (DSP0274) GET_MEASUREMENTS, after version, code and two parameters.
+const NONCE: std::ops::Range<usize> = 4..36;
+
+/// Proves the devices and adds what they say.
+pub(super) fn verify(
+    devices: &[DeviceEvidence],
+    endorsements: &Endorsements,
+    anchors: &Anchors,
+    now: Timestamp,
+    claims: &mut Claims,
+) -> Result<(), VerifyError> {
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let mut proven = Vec::new();
+    for (index, device) in devices.iter().enumerate() {
+        let kind = match device.kind() {
+            nvidia::GPU => DeviceKind::Gpu,
+            nvidia::SWITCH => DeviceKind::Switch,
+            _ => return Err(VerifyError::DeviceKind),
+        };
+        let anchors = anchors.nvidia().ok_or(VerifyError::NoAnchor)?;
+        // The nonce is the report's own here; the appraisal compares it with the one of the binding.
+        let asked = device.report().get(NONCE).and_then(Digest::from_slice);
+        let asked = asked.unwrap_or(Digest::new([0; 32]));
+        let device = verify_device(device.report(), device.certificates(), &asked, anchors, now)
+            .map_err(|error| VerifyError::Device { index, error })?;
+        if device.identity().architecture().kind() != kind {
+            return Err(VerifyError::DeviceKind);
+        }
+        proven.push(device);
+    }
+    proven.sort_by_key(nvidia::VerifiedDevice::leaf_digest);
+    if let Some(anchors) = anchors.nvidia() {
+        for rim in endorsements.of(EndorsementKind::NvidiaRim) {
+            match verify_rim(rim, anchors, now) {
+                Ok(rim) => claims.rims.push(rim),
+                Err(error) => claims.rims_refused.push(error),
+            }
+        }
+    }
+    claims.expires = proven
+        .iter()
+        .map(nvidia::VerifiedDevice::expires)
+        .fold(claims.expires, Timestamp::min);
+    claims.devices = proven.iter().map(nvidia::VerifiedDevice::leaf_digest).collect();
+    claims.gpus = proven;
+    Ok(())
+}

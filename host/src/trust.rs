@@ -1,0 +1,83 @@
+//! What a Relying Party brings to a verification: a policy, whom to believe, and the endorsements it has itself.
+//!
+//! Why apart: owner and client verify the same way, and neither imports the other.
+//!
+//! # Invariants
+//! Unset means the vendors' compiled roots. Endorsements are untrusted wherever they come from: one's own come first,
+//! an enclave's are used beside them, and those that are none are passed over.
+
+use anchorhold_attestation::{
+    Anchors, Claims, Endorsement, Endorsements, Evidence, Policy, Timestamp, Verified, VerifyError, limits,
+    verify,
+};
+
+/// Whom to believe, and the endorsements at hand.
+#[derive(Debug)]
+pub struct Verifier {
+    anchors: Anchors,
+    endorsements: Vec<Endorsement>,
+}
+
+impl Verifier {
+    /// Under the vendors' own roots, without endorsements of one's own.
+    #[must_use]
+    pub fn compiled() -> Self {
+        Self::new(Anchors::compiled(), Vec::new())
+    }
+
+    /// Under these roots, with these endorsements.
+    #[must_use]
+    pub const fn new(anchors: Anchors, endorsements: Vec<Endorsement>) -> Self {
+        Self {
+            anchors,
+            endorsements,
+        }
+    }
+
+    /// Whom it believes.
+    #[must_use]
+    pub const fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// Verifies evidence with one's own endorsements and those that came `stapled` to it.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn verify(
+        &self,
+        evidence: &Evidence,
+        stapled: &[Vec<u8>],
+        now: Timestamp,
+    ) -> Result<Verified<Claims>, VerifyError> {
+        let stapled = stapled
+            .iter()
+            .filter_map(|blob| Endorsement::from_json(blob).ok());
+        let mut all: Vec<Endorsement> = self.endorsements.clone();
+        all.extend(stapled);
+        all.truncate(limits::ENDORSEMENTS);
+        let endorsements = Endorsements::new(all)
+            .or_else(|_| Endorsements::new(self.endorsements.clone()))
+            .unwrap_or_else(|_| Endorsements::none());
+        verify(evidence, &endorsements, &self.anchors, now)
+    }
+}
+
+/// A policy, and the verifier whose claims it judges.
+#[derive(Debug)]
+pub struct Trust {
+    /// What is demanded.
+    pub policy: Policy,
+    /// How evidence is proven.
+    pub verifier: Verifier,
+}
+
+impl From<Policy> for Trust {
+    /// Under the vendors' own roots.
+    fn from(policy: Policy) -> Self {
+        Self {
+            policy,
+            verifier: Verifier::compiled(),
+        }
+    }
+}
