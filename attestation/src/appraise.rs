@@ -10,22 +10,19 @@ use anchorhold_encoding::Digest;
 
 use crate::binding::{Binding, BrokerUse, ClientUse};
 use crate::channel::PinnedIdentity;
-use crate::claims::{Claims, Class, FixedConfig, Hardware, Platform, TrustClass};
+use crate::claims::{Claims, Class, FixedConfig, Hardware, TrustClass};
 use crate::denial::{Check, Denial, RuleId, Rules};
+use crate::field::Pin;
 use crate::identity::ReceivedIdentity;
 use crate::policy::{Chips, Policy};
-use crate::reference::{Differs, ReferenceValue};
 use crate::release::KeyId;
 use crate::time::Timestamp;
 use crate::verify::Verified;
 
-#[allow(dead_code)] // until appraisal has hardware to judge
 mod azure;
-#[allow(dead_code)] // until appraisal has hardware to judge
+mod hardware;
 mod nvidia;
-#[allow(dead_code)] // until appraisal has hardware to judge
 mod snp;
-#[allow(dead_code)] // until appraisal has hardware to judge
 mod tdx;
 
 /// Evidence that satisfied a policy, for the purpose `U`. What a broker appraised is no channel for a client,
@@ -67,14 +64,20 @@ impl Policy {
         let mut rules = Rules::new();
         judge_binding(&mut rules, &claims, &binding);
         judge_age(&mut rules, self.max_age_seconds, binding.drawn_at, now);
-        self.judge_machine(&mut rules, &claims, &binding.identity);
+        let named = binding.identity.document().platform;
+        rules.demand(RuleId::Platform, named == claims.platform, claims.platform, named);
+        let rims_expire = self.judge_machine(&mut rules, &claims, binding.device_nonce, now);
         self.judge_config(&mut rules, &claims, &binding);
         self.judge_identity(&mut rules, &claims, &binding.identity, now);
         let checks = rules.finish()?;
         let not_after = binding.identity.document().not_after;
         let deadline = binding.drawn_at.plus(self.max_age_seconds);
         Ok(Appraised {
-            valid_until: claims.expires.min(not_after).min(deadline),
+            valid_until: self
+                .usable_until(&claims)
+                .min(rims_expire)
+                .min(not_after)
+                .min(deadline),
             claims,
             identity: binding.identity,
             policy_id: self.id,
@@ -83,10 +86,15 @@ impl Policy {
         })
     }
 
-    fn judge_machine(&self, rules: &mut Rules, claims: &Claims, identity: &ReceivedIdentity) {
-        let named = identity.document().platform;
-        rules.demand(RuleId::Platform, named == claims.platform, claims.platform, named);
-        Self::has_section(rules, claims);
+    /// Everything about the machine that is no question of who asked; gives the first expiry of the RIMs used.
+    fn judge_machine(
+        &self,
+        rules: &mut Rules,
+        claims: &Claims,
+        device_nonce: Option<Digest<32>>,
+        now: Timestamp,
+    ) -> Timestamp {
+        self.has_sections(rules, claims);
 
         let simulated = claims.platform.trust_class() == TrustClass::Simulated;
         let found = claims.platform.trust_class();
@@ -119,47 +127,21 @@ impl Policy {
             None => format!("a chip without a number of {product}"),
         };
         rules.demand(RuleId::Chip, known, "a chip the policy names", found);
-    }
-
-    /// Hardware is judged by its own section of the policy, and never without one.
-    fn has_section(rules: &mut Rules, claims: &Claims) {
-        let section = match claims.platform {
-            Platform::InsecureSimulated => return,
-            Platform::Snp => "snp",
-            Platform::Tdx => "tdx",
-            Platform::AzureSnp | Platform::AzureTdx => "azure",
-        };
-        rules.demand(
-            RuleId::HardwarePolicy,
-            false,
-            format_args!("a section [{section}] in the policy"),
-            "none",
-        );
+        self.judge_hardware(rules, claims, now);
+        let rims_expire = self.judge_devices(rules, claims, device_nonce);
+        Pin::judge(&self.pins, rules, claims.platform, &claims.fields());
+        rims_expire
     }
 
     fn judge_code(&self, rules: &mut Rules, claims: &Claims) {
-        let differs = |value: &ReferenceValue| value.differs(claims);
-        let same: Vec<_> = self
-            .reference_values
-            .iter()
-            .filter(|value| differs(value).is_none())
-            .collect();
-        let nearest = self
-            .reference_values
-            .iter()
-            .filter_map(differs)
-            .find(|differs| *differs != Differs::Code);
-        let found = match (same.is_empty(), nearest) {
-            (true, Some(nearest)) => format!("{} with {nearest}", claims.measurement),
-            _ => claims.measurement.to_string(),
-        };
+        let named = || self.reference_values.iter().filter(|value| value.names(claims));
         rules.demand(
             RuleId::Measurement,
-            !same.is_empty(),
+            named().next().is_some(),
             format_args!("one of {} reference values", self.reference_values.len()),
-            found,
+            claims.measurement,
         );
-        let minimum = same.iter().filter_map(|value| value.minimum_tcb).min();
+        let minimum = named().filter_map(|value| value.minimum_tcb).min();
         if let (Hardware::Simulated { tcb }, Some(minimum)) = (&claims.hardware, minimum) {
             let expected = format_args!("{minimum} or newer");
             rules.demand(RuleId::Tcb, *tcb >= minimum, expected, tcb);
@@ -256,7 +238,7 @@ impl Policy {
         );
         rules.demand(
             RuleId::Endorsements,
-            claims.expires > now,
+            self.usable_until(claims) > now,
             format_args!("later than {now}"),
             claims.expires,
         );

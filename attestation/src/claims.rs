@@ -11,6 +11,7 @@ use anchorhold_encoding::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::binding::ReportData;
+use crate::field::Field;
 use crate::time::Timestamp;
 use crate::{azure, ccel, nvidia, snp, tdx};
 
@@ -204,6 +205,18 @@ pub struct Claims {
     pub evidence_digest: Digest<64>,
     /// The earliest expiry among the endorsements used; [`Timestamp::MAX`] when none expires.
     pub expires: Timestamp,
+}
+
+impl Claims {
+    /// Everything that is proven, as a flat list: for a person to read and for a policy to pin.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        match &self.hardware {
+            Hardware::Simulated { tcb } => vec![Field::new("simulated.tcb", *tcb)],
+            Hardware::Snp(report) => report.fields(),
+            Hardware::Tdx { .. } | Hardware::Azure(_) => Vec::new(),
+        }
+    }
 }
 
 /// What a platform itself says, proven.

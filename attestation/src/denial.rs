@@ -142,6 +142,11 @@ impl Rules {
         });
     }
 
+    /// What was satisfied, and what was not.
+    pub(crate) fn into_parts(self) -> (Vec<Check>, Vec<Reason>) {
+        (self.checks, self.reasons)
+    }
+
     /// What was satisfied, if that is everything.
     pub(crate) fn finish(self) -> Result<Vec<Check>, Denial> {
         if self.reasons.is_empty() {

@@ -78,7 +78,6 @@ mod testdata;
 pub mod time;
 pub mod trace;
 pub mod verify;
-#[allow(dead_code)] // until appraisal has hardware to judge
 pub mod weakness;
 pub mod x509;
 
@@ -91,7 +90,7 @@ pub use channel::{ChannelError, ChannelProof, LeafMatched, PinnedIdentity};
 pub use claims::{ChipId, Claims, Class, FixedConfig, Hardware, Platform, Product, TrustClass};
 pub use denial::{Check, Denial, Reason, RuleId, Verdict};
 pub use document::{AttestationDocument, Lease};
-pub use endorsements::{Endorsement, EndorsementKind, Endorsements};
+pub use endorsements::{Endorsement, EndorsementKind, Endorsements, Grace};
 pub use evidence::{DeviceEvidence, Evidence, EvidencePart};
 pub use field::{Field, Pin, Value};
 pub use identity::{ConfigBoundBy, IdentityDocument, ModelName, ReceivedIdentity, Weakening};

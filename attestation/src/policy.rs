@@ -7,25 +7,32 @@
 //! "do not check" cannot be written. A weaker setting bears the word `dangerously`. A policy is named by
 //! the SHA-256 of its file.
 
-use std::fmt;
-
 use anchorhold_encoding::{Digest, sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{ChipId, Platform, Product};
+use crate::endorsements::Grace;
+use crate::field::Pin;
 use crate::identity::Weakening;
 use crate::limits;
 use crate::reference::{ReferenceError, ReferenceValue};
+use crate::weakness::AcceptedWeaknesses;
 
 pub mod azure;
+mod error;
 pub mod nvidia;
 #[allow(dead_code)] // until a policy names its profile
 mod preset;
 mod section;
-#[allow(dead_code)] // until appraisal has hardware to judge
 pub mod snp;
 pub mod tdx;
 
+use azure::{AzurePolicy, AzureSection};
+use nvidia::{NvidiaPolicy, NvidiaSection};
+use snp::SnpPolicy;
+use tdx::{TdxPolicy, TdxSection};
+
+pub use error::PolicyError;
 pub use preset::Profile;
 pub use section::Choice;
 
@@ -50,90 +57,18 @@ pub struct Policy {
     pub(crate) configs_sha384: Vec<Digest<48>>,
     pub(crate) reference_values: Vec<ReferenceValue>,
     pub(crate) chips: Chips,
+    pub(crate) snp: Option<SnpPolicy>,
+    pub(crate) tdx: Option<TdxPolicy>,
+    pub(crate) azure: Option<AzurePolicy>,
+    pub(crate) nvidia: Option<NvidiaPolicy>,
+    pub(crate) pins: Vec<Pin>,
     pub(crate) max_age_seconds: u64,
+    pub(crate) grace: Option<Grace>,
+    pub(crate) accept_weakness: AcceptedWeaknesses,
     pub(crate) accept_simulated: bool,
     pub(crate) accept_debug: bool,
     pub(crate) accept_weakened: Vec<Weakening>,
 }
-
-/// A policy file cannot be used. Its author is to blame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PolicyError {
-    /// Larger than [`limits::POLICY`] bytes.
-    TooLarge,
-    /// Not UTF-8.
-    NotText,
-    /// Not TOML.
-    Syntax {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// A key that does not exist, a value of another type, or a digest that is not one.
-    KeyOrValue {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// A key without a default is not there.
-    Missing(&'static str),
-    /// A list without an entry: nothing could satisfy it.
-    Empty(&'static str),
-    /// A list longer than [`limits::POLICY_ENTRIES`], or a name longer than [`limits::REFERENCE_NAME`].
-    TooLong(&'static str),
-    /// A number outside its range.
-    Range(&'static str),
-    /// A key of a reference value that its platform does not have.
-    NotOfPlatform(&'static str),
-    /// Not exactly one of `chips` and `any_chip_of`.
-    OneOfChips,
-}
-
-impl PolicyError {
-    /// What a person can do about it.
-    #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        match self {
-            Self::TooLarge | Self::TooLong(_) => "a policy has a few entries; is this the right file?",
-            Self::NotText | Self::Syntax { .. } => "a policy is a TOML file; see docs/policy.md",
-            Self::KeyOrValue { .. } => {
-                "docs/policy.md lists every key and its type; digests are lower-case hexadecimal"
-            }
-            Self::Missing(_) | Self::Empty(_) => {
-                "this has no default, since any default would accept what you did not choose"
-            }
-            Self::Range(_) => "docs/policy.md gives the range",
-            Self::NotOfPlatform(_) => {
-                "docs/policy.md says which keys a reference value has on which platform"
-            }
-            Self::OneOfChips => "name chips = [...] by number, or any_chip_of = [...] by product",
-        }
-    }
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge => write!(f, "the policy is larger than {} bytes", limits::POLICY),
-            Self::NotText => f.write_str("the policy is not UTF-8"),
-            Self::Syntax { line } => write!(f, "line {line} of the policy is not TOML"),
-            Self::KeyOrValue { line } => {
-                write!(
-                    f,
-                    "line {line} of the policy: an unknown key or a value it cannot have"
-                )
-            }
-            Self::Missing(key) => write!(f, "the policy does not set {key}"),
-            Self::Empty(key) => write!(f, "{key} in the policy is empty"),
-            Self::TooLong(key) => write!(f, "{key} in the policy is too long"),
-            Self::Range(key) => write!(f, "{key} in the policy is out of range"),
-            Self::NotOfPlatform(key) => {
-                write!(f, "a reference value has {key}, which its platform does not have")
-            }
-            Self::OneOfChips => f.write_str("the policy must set exactly one of chips and any_chip_of"),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,7 +80,15 @@ struct File {
     reference_values: Option<Vec<ReferenceValue>>,
     chips: Option<Vec<ChipId>>,
     any_chip_of: Option<Vec<Product>>,
+    snp: Option<snp::Section>,
+    tdx: Option<TdxSection>,
+    azure: Option<AzureSection>,
+    nvidia: Option<NvidiaSection>,
+    pins: Option<Vec<Pin>>,
     max_age_seconds: Option<u64>,
+    dangerously_expired_endorsements_grace_seconds: Option<Grace>,
+    #[serde(default)]
+    dangerously_accept_weakness: AcceptedWeaknesses,
     #[serde(default)]
     dangerously_accept_simulated: bool,
     #[serde(default)]
@@ -217,7 +160,6 @@ impl Policy {
             value.check().map_err(|error| match error {
                 ReferenceError::Missing(key) => PolicyError::Missing(key),
                 ReferenceError::Unused(key) => PolicyError::NotOfPlatform(key),
-                ReferenceError::Empty(key) => PolicyError::Empty(key),
                 ReferenceError::TooLong(key) => PolicyError::TooLong(key),
             })?;
         }
@@ -238,6 +180,9 @@ impl Policy {
         if max_age_seconds == 0 || max_age_seconds > limits::MAX_AGE_SECONDS {
             return Err(PolicyError::Range("max_age_seconds"));
         }
+        let accept_debug = file.dangerously_accept_debug;
+        let tdx = file.tdx.map(|section| TdxPolicy::new(section, accept_debug));
+        let pins = file.pins.map(|pins| entries("pins", Some(pins)));
         Ok(Self {
             id: sha256(&[bytes]),
             manifests: entries("manifest_sha256", manifests)?,
@@ -245,9 +190,16 @@ impl Policy {
             configs_sha384,
             reference_values,
             chips,
+            snp: file.snp.map(snp::Section::policy).transpose()?,
+            tdx: tdx.transpose()?,
+            azure: file.azure.map(AzurePolicy::new).transpose()?,
+            nvidia: file.nvidia.map(NvidiaPolicy::new).transpose()?,
+            pins: pins.transpose()?.unwrap_or_default(),
             max_age_seconds,
+            grace: file.dangerously_expired_endorsements_grace_seconds,
+            accept_weakness: file.dangerously_accept_weakness,
             accept_simulated: file.dangerously_accept_simulated,
-            accept_debug: file.dangerously_accept_debug,
+            accept_debug,
             accept_weakened: file.dangerously_accept_weakened,
         })
     }
@@ -262,6 +214,12 @@ impl Policy {
     #[must_use]
     pub const fn max_age_seconds(&self) -> u64 {
         self.max_age_seconds
+    }
+
+    /// For how long an expired endorsement is still used; not at all unless the policy says so.
+    #[must_use]
+    pub const fn grace(&self) -> Option<Grace> {
+        self.grace
     }
 
     /// True when simulated evidence is accepted: worth a warning to a person.

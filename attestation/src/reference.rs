@@ -6,14 +6,11 @@
 //! The name is for display and decides nothing. A value is complete for its platform: every register that measures
 //! the guest there is in it.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use anchorhold_encoding::Digest;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::claims::{Claims, Hardware, Platform};
+use crate::azure::CONFIGURATION_REGISTER;
+use crate::claims::{Claims, Platform};
 use crate::limits;
 
 mod registers;
@@ -36,74 +33,29 @@ pub struct ReferenceValue {
     pub minimum_tcb: Option<u64>,
     /// TDX only: RTMR0 to RTMR2, each with every value it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rtmrs: Option<Rtmrs>,
+    pub rtmrs: Option<RegisterValues<48>>,
     /// Guests under a paravisor only: registers of the vTPM (SHA-256 bank) by number, each with every value it may
     /// have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pcrs: BTreeMap<PcrIndex, Vec<Digest<32>>>,
-}
-
-/// The registers that firmware and boot loader extend. RTMR3 has a rule of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rtmrs {
-    /// Configuration of the virtual machine: varies with its size.
-    pub rtmr0: Vec<Digest<48>>,
-    /// Boot loader or kernel.
-    pub rtmr1: Vec<Digest<48>>,
-    /// Command line, initrd.
-    pub rtmr2: Vec<Digest<48>>,
-}
-
-/// The number of a register, 0 to 23 (TCG PC Client Platform Firmware Profile), as text: keys of TOML and JSON are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PcrIndex(u8);
-
-impl PcrIndex {
-    /// `None` above 23.
-    #[must_use]
-    pub const fn new(index: u8) -> Option<Self> {
-        if index < 24 { Some(Self(index)) } else { None }
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl Serialize for PcrIndex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for PcrIndex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse()
-            .ok()
-            .filter(|index: &u8| index.to_string() == text)
-            .and_then(Self::new)
-            .ok_or_else(|| D::Error::custom("not the number of a register"))
-    }
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcrs: Option<RegisterValues<32>>,
 }
 
 /// Registers a paravisor's reference value must name: what was booted, and whether Secure Boot judged it (PCR 4 and
 /// PCR 7, TCG PC Client Platform Firmware Profile 1.06 section 3.3.4). Without them the guest is not measured.
 const REQUIRED_PCRS: [u8; 2] = [4, 7];
 
+/// Registers a domain's reference value must name: what firmware measures before the kernel runs (Intel TDX Virtual
+/// Firmware Design Guide, section 8.1). RTMR3 has a rule of its own.
+const RTMRS: [u8; 3] = [0, 1, 2];
+
 /// Why a reference value cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReferenceError {
+pub(crate) enum ReferenceError {
     /// A key that its platform needs.
     Missing(&'static str),
     /// A key that its platform does not have.
     Unused(&'static str),
-    /// A list without a value: nothing could satisfy it.
-    Empty(&'static str),
-    /// Text or list longer than the limits.
+    /// A text longer than the limits.
     TooLong(&'static str),
 }
 
@@ -122,7 +74,7 @@ impl ReferenceValue {
         for (key, needed, given) in [
             ("minimum_tcb", tcb, self.minimum_tcb.is_some()),
             ("rtmrs", rtmrs, self.rtmrs.is_some()),
-            ("pcrs", pcrs, !self.pcrs.is_empty()),
+            ("pcrs", pcrs, self.pcrs.is_some()),
         ] {
             match (needed, given) {
                 (true, false) => return Err(ReferenceError::Missing(key)),
@@ -130,79 +82,28 @@ impl ReferenceValue {
                 _ => {}
             }
         }
-        let lists = self
-            .rtmrs
-            .iter()
-            .flat_map(|all| [&all.rtmr0, &all.rtmr1, &all.rtmr2]);
-        let mut lengths = lists
-            .map(|list| ("rtmrs", list.len()))
-            .chain(self.pcrs.values().map(|list| ("pcrs", list.len())));
-        if let Some((key, length)) =
-            lengths.find(|(_, length)| *length == 0 || *length > limits::POLICY_ENTRIES)
-        {
-            return Err(match length {
-                0 => ReferenceError::Empty(key),
-                _ => ReferenceError::TooLong(key),
-            });
+        if let Some(rtmrs) = &self.rtmrs {
+            if RTMRS.into_iter().any(|index| rtmrs.get(index).is_none()) {
+                return Err(ReferenceError::Missing("rtmrs 0, 1 and 2"));
+            }
+            if rtmrs.iter().count() != RTMRS.len() {
+                return Err(ReferenceError::Unused("rtmrs beyond 2"));
+            }
         }
-        let named = |index: u8| PcrIndex::new(index).is_some_and(|index| self.pcrs.contains_key(&index));
-        if pcrs && !REQUIRED_PCRS.into_iter().all(named) {
-            return Err(ReferenceError::Missing("pcrs 4 and 7"));
+        if let Some(pcrs) = &self.pcrs {
+            if REQUIRED_PCRS.into_iter().any(|index| pcrs.get(index).is_none()) {
+                return Err(ReferenceError::Missing("pcrs 4 and 7"));
+            }
+            if pcrs.get(CONFIGURATION_REGISTER).is_some() {
+                return Err(ReferenceError::Unused("pcrs 8, which config_sha256 decides"));
+            }
         }
         Ok(())
     }
 
-    /// Where the claims differ from this code on this platform, whatever the platform's version: nothing when they
-    /// are of it. The measurement alone is compared first: of other code the registers say nothing.
-    pub(crate) fn differs(&self, claims: &Claims) -> Option<Differs> {
-        if self.platform != claims.platform || self.measurement != claims.measurement {
-            return Some(Differs::Code);
-        }
-        match &claims.hardware {
-            Hardware::Simulated { .. } | Hardware::Snp(_) => None,
-            Hardware::Tdx { quote, .. } => {
-                let [rtmr0, rtmr1, rtmr2, _] = &quote.body().rtmr;
-                let Some(expected) = &self.rtmrs else {
-                    return Some(Differs::Code);
-                };
-                [
-                    (0, &expected.rtmr0, rtmr0),
-                    (1, &expected.rtmr1, rtmr1),
-                    (2, &expected.rtmr2, rtmr2),
-                ]
-                .into_iter()
-                .find(|(_, list, found)| !list.contains(found))
-                .map(|(index, _, _)| Differs::Rtmr(index))
-            }
-            Hardware::Azure(guest) => self
-                .pcrs
-                .iter()
-                .find(|(index, list)| {
-                    let found = guest.registers().get(index.get());
-                    !found.is_some_and(|found| list.contains(found))
-                })
-                .map(|(index, _)| Differs::Pcr(index.get())),
-        }
-    }
-}
-
-/// The first thing in which a machine is not what a reference value says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Differs {
-    /// Platform or launch measurement.
-    Code,
-    /// A register of TDX.
-    Rtmr(u8),
-    /// A register of a vTPM, or it is not covered by the quote.
-    Pcr(u8),
-}
-
-impl fmt::Display for Differs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code => f.write_str("another measurement"),
-            Self::Rtmr(index) => write!(f, "another RTMR{index}"),
-            Self::Pcr(index) => write!(f, "another PCR {index}"),
-        }
+    /// True when the claims are of this code on this platform by their launch measurement; registers and versions
+    /// have rules of their own.
+    pub(crate) fn names(&self, claims: &Claims) -> bool {
+        self.platform == claims.platform && self.measurement == claims.measurement
     }
 }

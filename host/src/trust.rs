@@ -7,8 +7,8 @@
 //! an enclave's are used beside them, and those that are none are passed over.
 
 use anchorhold_attestation::{
-    Anchors, Claims, Endorsement, Endorsements, Evidence, Policy, Timestamp, Verified, VerifyError, limits,
-    verify,
+    Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Policy, Timestamp, Verified, VerifyError,
+    limits, verify,
 };
 
 /// Whom to believe, and the endorsements at hand.
@@ -40,7 +40,8 @@ impl Verifier {
         &self.anchors
     }
 
-    /// Verifies evidence with one's own endorsements and those that came `stapled` to it.
+    /// Verifies evidence with one's own endorsements and those that came `stapled` to it. `grace` is the word of the
+    /// policy that will judge it.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -48,6 +49,7 @@ impl Verifier {
         &self,
         evidence: &Evidence,
         stapled: &[Vec<u8>],
+        grace: Option<Grace>,
         now: Timestamp,
     ) -> Result<Verified<Claims>, VerifyError> {
         let stapled = stapled
@@ -59,7 +61,13 @@ impl Verifier {
         let endorsements = Endorsements::new(all)
             .or_else(|_| Endorsements::new(self.endorsements.clone()))
             .unwrap_or_else(|_| Endorsements::none());
-        verify(evidence, &endorsements, &self.anchors, now)
+        let proven = verify(evidence, &endorsements, &self.anchors, now);
+        let (Err(error), Some(grace)) = (&proven, grace) else {
+            return proven;
+        };
+        // What ended within the grace was proven then; the appraisal adds the same grace to the end it finds.
+        let then = Timestamp::from_unix(now.unix().saturating_sub(grace.seconds()));
+        verify(evidence, &endorsements, &self.anchors, then).map_err(|_| *error)
     }
 }
 

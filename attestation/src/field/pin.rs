@@ -114,7 +114,6 @@ impl TryFrom<Raw> for Pin {
 
 impl Pin {
     /// Judges all pins that are for this platform.
-    #[allow(dead_code)] // until appraisal has hardware to judge
     pub(crate) fn judge(pins: &[Self], rules: &mut Rules, platform: Platform, fields: &[Field]) {
         for pin in pins
             .iter()

@@ -32,6 +32,7 @@ pub(super) fn verify(
         return Ok(());
     }
     let mut proven = Vec::new();
+    let responses: Vec<_> = endorsements.of(EndorsementKind::NvidiaOcsp).collect();
     for (index, device) in devices.iter().enumerate() {
         let kind = match device.kind() {
             nvidia::GPU => DeviceKind::Gpu,
@@ -42,8 +43,15 @@ pub(super) fn verify(
         // The nonce is the report's own here; the appraisal compares it with the one of the binding.
         let asked = device.report().get(NONCE).and_then(Digest::from_slice);
         let asked = asked.unwrap_or(Digest::new([0; 32]));
-        let device = verify_device(device.report(), device.certificates(), &asked, anchors, now)
-            .map_err(|error| VerifyError::Device { index, error })?;
+        let device = verify_device(
+            device.report(),
+            device.certificates(),
+            &asked,
+            &responses,
+            anchors,
+            now,
+        )
+        .map_err(|error| VerifyError::Device { index, error })?;
         if device.identity().architecture().kind() != kind {
             return Err(VerifyError::DeviceKind);
         }

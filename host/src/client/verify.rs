@@ -70,7 +70,7 @@ pub(super) fn judge(
     let identity = ReceivedIdentity::parse(&answer.identity).map_err(malformed)?;
     let claims = trust
         .verifier
-        .verify(&answer.evidence, &answer.endorsements, now)?;
+        .verify(&answer.evidence, &answer.endorsements, trust.policy.grace(), now)?;
     let binding = Binding::client(challenge, identity, &answer.proof, &answer.evidence);
     let appraised = trust.policy.appraise(claims, binding, now)?;
     let checks = appraised.explain().to_vec();

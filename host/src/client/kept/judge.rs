@@ -162,6 +162,7 @@ pub fn judge(file: &[u8], trust: Option<&Trust>, texts: Option<&Texts<'_>>) -> R
                 .verify(
                     &document.evidence,
                     &document.endorsements,
+                    None,
                     kept.attestation.drawn_at,
                 )
                 .map_err(ClientError::from)?;

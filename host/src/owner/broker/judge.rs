@@ -47,7 +47,7 @@ impl Broker {
     ) -> Result<Granted, Denied> {
         let verified = self
             .verifier
-            .verify(&answer.evidence, &[], now)
+            .verify(&answer.evidence, &[], resource.policy.grace(), now)
             .map_err(Denied::Evidence)?;
         let binding = binding(answer).ok_or(Denied::Message)?;
         let appraised = resource
