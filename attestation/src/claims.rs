@@ -211,11 +211,14 @@ impl Claims {
     /// Everything that is proven, as a flat list: for a person to read and for a policy to pin.
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
-        match &self.hardware {
+        let mut fields = match &self.hardware {
             Hardware::Simulated { tcb } => vec![Field::new("simulated.tcb", *tcb)],
             Hardware::Snp(report) => report.fields(),
-            Hardware::Tdx { .. } | Hardware::Azure(_) => Vec::new(),
-        }
+            Hardware::Tdx { quote, .. } => quote.fields(),
+            Hardware::Azure(guest) => guest.fields(),
+        };
+        fields.extend(self.gpus.iter().flat_map(nvidia::VerifiedDevice::fields));
+        fields
     }
 }
 

@@ -4,8 +4,8 @@ mod pipeline;
 
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_attestation::{
-    Anchors, Binding, Challenge, DevicesDigest, Endorsements, Evidence, NonceBatch, Platform, ReceivedIdentity,
-    Timestamp, verify,
+    Anchors, Binding, Challenge, DevicesDigest, Endorsements, Evidence, NonceBatch, Platform,
+    ReceivedIdentity, Timestamp, verify,
 };
 use anchorhold_encoding::Digest;
 
