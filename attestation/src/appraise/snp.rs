@@ -9,6 +9,7 @@
 use anchorhold_encoding::Digest;
 
 use crate::denial::{RuleId, Rules};
+use crate::field::Value;
 use crate::policy::snp::{Smt, SnpPolicy};
 use crate::snp::{
     Component, Part, PlatformBit, PolicyBit, Product, Report, Revocation, SignerKind, Tcb, VerifiedReport,
@@ -28,7 +29,7 @@ fn judge_signer(rules: &mut Rules, policy: &SnpPolicy, report: &VerifiedReport) 
         SignerKind::Vcek { .. } => (true, "the chip's own key (VCEK)".to_owned()),
         SignerKind::Vlek { provider } => (
             policy.vlek_providers.contains(provider),
-            format!("a provider's key (VLEK) of {provider}"),
+            format!("a provider's key (VLEK) of {}", Value::from(provider.as_str())),
         ),
     };
     rules.demand(RuleId::SnpSigner, known, "a key the policy accepts", found);

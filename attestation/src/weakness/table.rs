@@ -35,8 +35,8 @@ const ROWS: &[Weakness] = &[
         title: "CacheWarp: the host reverts a guest's writes to memory",
         published: "2023-11",
         checked: CHECKED,
-        source: "AMD-SB-3005; Zhang et al., USENIX Security 2024; levels read in a public review of the bulletin, and the \
-                 revisions of linux-firmware, amd-ucode of 2023-07-18",
+        source: "AMD-SB-3005; Zhang et al., USENIX Security 2024; levels read in a public review of it and in \
+                 linux-firmware, amd-ucode of 2023-07-18",
         demands: &[
             Level(&[Milan], Microcode, 0xd1),
             Level(&[MilanX], Microcode, 0x34),
@@ -48,7 +48,7 @@ const ROWS: &[Weakness] = &[
         title: "BadRAM: a memory module that lies about its size gives aliases of a guest's memory",
         published: "2024-12",
         checked: CHECKED,
-        source: "AMD-SB-3015; De Meulemeester et al., IEEE S&P 2025; levels read in a public verifier",
+        source: "AMD-SB-3015; De Meulemeester et al., IEEE S&P 2025; levels read in tee-crafter's verifier",
         demands: &[
             Level(MILANS, Snp, 0x17),
             Level(GENOAS, Snp, 0x16),
@@ -103,7 +103,7 @@ const ROWS: &[Weakness] = &[
         title: "RMPocalypse: the host writes the RMP while it is made",
         published: "2025-10-14",
         checked: CHECKED,
-        source: "AMD-SB-3020; Schlüter and Shinde, CCS 2025; levels read in a public review of the bulletin; \
+        source: "AMD-SB-3020; Schlüter and Shinde, CCS 2025; levels read in pi-tee's review of 2026-10-08; \
                  none read for Milan, nor for the microcode of Bergamo and Turin Dense",
         demands: &[
             Level(GENOAS, Snp, 0x1b),
@@ -136,7 +136,7 @@ const ROWS: &[Weakness] = &[
         title: "StackWarp: a sibling thread moves a guest's stack pointer",
         published: "2026-01",
         checked: CHECKED,
-        source: "AMD-SB-3027; Zhang et al., USENIX Security 2026; levels read in a public review of the bulletin; \
+        source: "AMD-SB-3027; Zhang et al., USENIX Security 2026; levels read in pi-tee's review of 2026-10-08; \
                  none read for Milan, Bergamo and Turin Dense",
         demands: &[
             Level(&[Genoa], Microcode, 0x56),
@@ -163,7 +163,7 @@ const ROWS: &[Weakness] = &[
         title: "the host makes the IOMMU write into a guest's memory (Zen 3 and 4)",
         published: "2026-04-14",
         checked: CHECKED,
-        source: "AMD-SB-3016; levels and bit read in three public verifiers; Linux (AMD IOMMU, family 0x19) has the \
+        source: "AMD-SB-3016; levels and bit read in pi-tee, atakit and a third verifier; Linux (AMD IOMMU, family 0x19) has the \
                  half that the bit reports",
         demands: &[
             Level(MILANS, Snp, 0x1b),
@@ -196,8 +196,8 @@ const ROWS: &[Weakness] = &[
         title: "BreakFAST: the security processor is made to write where the host wants, its keys are read",
         published: "2026-05-12",
         checked: CHECKED,
-        source: "AMD-SB-3030 (with CVE-2025-61972); Giersfeld et al., IEEE S&P 2026; Milan's level and bit read in \
-                 public verifiers; none read for Genoa and Turin",
+        source: "AMD-SB-3030 (with CVE-2025-61972); Giersfeld et al., IEEE S&P 2026; Milan's level read in \
+                 Sentinel, its bit in atakit; none read for Genoa and Turin",
         demands: &[Level(MILANS, Snp, 0x1d), Mitigation(MILANS, 4)],
         by_chip: &[Amd(Genoa), Amd(GenoaX), Amd(Bergamo), Amd(Turin), Amd(TurinDense)],
     },

@@ -143,3 +143,20 @@ fn every_signed_bit_is_in_the_list_or_refused() {
         }
     }
 }
+
+#[test]
+fn the_page_names_every_field() {
+    let page = include_str!("../../../../docs/platforms/snp.md");
+    let section = page.split("## Fields").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let listed: BTreeSet<_> = rows
+        .flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    let names: BTreeSet<_> = proven(|_| {})
+        .fields()
+        .iter()
+        .map(|field| field.name.to_string())
+        .collect();
+    assert_eq!(listed, names);
+}
