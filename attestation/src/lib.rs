@@ -25,6 +25,7 @@
 //! - [`field`]: what is proven as a flat list, and pins on it
 //! - [`policy`], [`mod@reference`], [`appraise`], [`denial`]: policy only
 //! - [`weakness`]: what is publicly broken, dated
+//! - [`published`]: reference values as publishers sign and a log shows them
 //! - [`channel`]: a connection bound to an identity
 //! - [`release`]: a broker's signed answer
 //! - [`receipt`]: an enclave's signed statement about one answer
@@ -65,6 +66,7 @@ pub mod limits;
 pub mod nvidia;
 pub mod parse;
 pub mod policy;
+pub mod published;
 pub mod rcar;
 pub mod receipt;
 pub mod reference;

@@ -171,6 +171,66 @@ pub const XML_VALUE: usize = 256;
 /// Digests of which any one is right for a measurement: known RIMs list four at most.
 pub const RIM_ALTERNATIVES: usize = 16;
 
+/// A signed statement of reference values: an entry of a tiled log has a length of 16 bits (C2SP tlog-tiles, Log
+/// entries).
+pub const PUBLISHED_ENTRY: usize = 0xffff;
+
+/// A statement with its proofs as a file: the entry, the proof and 128 consistency proofs of a few KiB each.
+pub const PUBLISHED_BUNDLE: usize = 512 * 1024;
+
+/// A proof of inclusion as text (C2SP tlog-proof): 63 hashes, and a checkpoint with 16 signatures of 5 KiB, which
+/// every reader of signed notes must accept.
+pub const LOG_PROOF: usize = 128 * 1024;
+
+/// Signature lines under a checkpoint: readers must accept 16 (C2SP signed-note, Format).
+pub const NOTE_SIGNATURES: usize = 32;
+
+/// Bytes in a key's name in a signed note: a URL without its scheme.
+pub const KEY_NAME: usize = 256;
+
+/// Hashes on one path in a log: one a bit of the size.
+pub const LOG_PATH: usize = 63;
+
+/// Consistency proofs in a bundle: one for each earlier size that a client may have seen.
+pub const CONSISTENCY_PROOFS: usize = 128;
+
+/// Characters in the name of a product line.
+pub const LINE_NAME: usize = 64;
+
+/// Publishers of a product line, and signatures of one statement: people who build and compare.
+pub const PUBLISHERS: usize = 16;
+
+/// Witnesses that one trust names: as many as every reader of notes must accept signatures.
+pub const WITNESSES: usize = 16;
+
+/// Reference values in one statement: an entry has room for about as many.
+pub const PUBLISHED_VALUES: usize = 256;
+
+/// Entries of each revocation list of a statement.
+pub const PUBLISHED_REVOKED: usize = 512;
+
+/// Seconds between a statement's `not_before` and `not_after`: 90 days. A client that is cut off from newer
+/// statements stops by then.
+pub const PUBLISHED_SECONDS: u64 = 90 * 24 * 60 * 60;
+
+/// Seconds by which a witness's clock may be ahead of the reader's.
+pub const COSIGNATURE_SKEW_SECONDS: u64 = 300;
+
+/// What a client remembers, as a file: the three limits below, at about 150 bytes each.
+pub const SEEN: usize = 4 * 1024 * 1024;
+
+/// Logs a client remembers.
+pub const SEEN_LOGS: usize = 64;
+
+/// Product lines it remembers of each log.
+pub const SEEN_LINES: usize = 256;
+
+/// Issuers whose numbers it remembers: a few authorities, and Intel's families of platforms.
+pub const SEEN_ISSUERS: usize = 4096;
+
+/// Bytes of a remembered number: as long as a CRL's may be (RFC 5280 section 5.2.3).
+pub const SEEN_NUMBER: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,5 +245,10 @@ mod tests {
         assert_eq!((RECEIPT, RELEASE_HEADER, JWE), (8_192, 12_288, 65_536));
         assert_eq!(MAX_AGE_SECONDS, 86_400);
         assert_eq!(1 << INCLUSION_PATH, NONCE_BATCH);
+        assert_eq!(
+            (PUBLISHED_ENTRY, PUBLISHED_BUNDLE, LOG_PROOF),
+            (65_535, 524_288, 131_072)
+        );
+        assert_eq!(PUBLISHED_SECONDS, 7_776_000);
     }
 }

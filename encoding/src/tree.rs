@@ -1,4 +1,6 @@
-//! Hash trees of RFC 9162, section 2.1: the nonces of a batch, the pieces of a model file.
+//! Hash trees of RFC 9162, section 2.1: the nonces of a batch, the pieces of a model file, the entries of a log.
+//!
+//! - `consistency`: a larger tree begins with a smaller one
 //!
 //! Why apart: the client recomputes what the enclave computed, and an off-by-one here is a forged proof.
 //!
@@ -7,6 +9,10 @@
 //! than the one that (index, size) demands proves nothing.
 
 use crate::digest::{Digest, sha256};
+
+mod consistency;
+
+pub use consistency::{consistency_path, root_from_consistency};
 
 /// Hash of a leaf: SHA-256(0x00 || data), RFC 9162 section 2.1.1.
 #[must_use]
