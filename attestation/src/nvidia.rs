@@ -64,4 +64,4 @@ pub use version::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -214,3 +214,6 @@ pub(crate) fn judge_registers(rules: &mut Rules, candidates: &[&RegisterValues<3
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

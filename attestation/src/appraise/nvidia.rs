@@ -369,3 +369,6 @@ impl<'a> Fitting<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -379,3 +379,6 @@ fn judge_platform(rules: &mut Rules, policy: &TdxPolicy, quote: &VerifiedQuote) 
     );
     flag(RuleId::TdxCachedKeys, platform.cached_keys, policy.cached_keys);
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,15 +182,6 @@ rules! {
     /// TDX: MROWNERCONFIG is zero, or one that the policy lists.
     TdxMrOwnerConfig = "tdx-mr-owner-config",
         "the domain was launched with an owner's configuration; list it in tdx.mr_owner_config if it is right";
-    /// TDX: RTMR0 has a value of the reference value.
-    TdxRtmr0 = "tdx-rtmr0",
-        "firmware saw another virtual machine: other memory, tables or variables than those of the reference value";
-    /// TDX: RTMR1 has a value of the reference value.
-    TdxRtmr1 = "tdx-rtmr1",
-        "firmware started another kernel, or with other partitions, than the reference value has";
-    /// TDX: RTMR2 has a value of the reference value.
-    TdxRtmr2 = "tdx-rtmr2",
-        "the kernel got another command line or initrd than the reference value has";
     /// TDX: RTMR3 is what the policy says of it: zero, a configuration, or the events it lists.
     TdxRtmr3 = "tdx-rtmr3",
         "something was measured at run time that tdx.runtime_register does not expect; read the event log";
@@ -230,9 +221,15 @@ rules! {
     /// TDX: Intel does not keep the platform's root keys, or the policy accepts it.
     TdxCachedKeys = "tdx-cached-keys",
         "register the host without caching keys, or set tdx.cached_keys = \"dangerously-accepted\"";
-    /// Azure: the registers of the vTPM have values of the reference value.
-    AzurePcrs = "azure-pcrs",
-        "the guest booted something else than the reference value describes; compare register by register";
+    /// TDX: RTMR0 has a value of the reference value.
+    TdxRtmr0 = "tdx-rtmr0",
+        "firmware saw another virtual machine: other memory, tables or variables than those of the reference value";
+    /// TDX: RTMR1 has a value of the reference value.
+    TdxRtmr1 = "tdx-rtmr1",
+        "firmware started another kernel, or with other partitions, than the reference value has";
+    /// TDX: RTMR2 has a value of the reference value.
+    TdxRtmr2 = "tdx-rtmr2",
+        "the kernel got another command line or initrd than the reference value has";
     /// Azure: the guest has a vTPM.
     AzureTpm = "azure-tpm",
         "the paravisor contradicts its own vTPM; do not use it";
@@ -248,24 +245,21 @@ rules! {
     /// Azure: the guest has no emulated IPMI device.
     AzureIpmi = "azure-ipmi",
         "launch without an IPMI device, or set azure.dangerously_accept_ipmi = true";
-    /// Azure: the vTPM is of a revision as new as the policy demands.
-    AzureTpmVersion = "azure-tpm-version",
-        "the paravisor's vTPM is too old; redeploy the machine to get a newer one";
     /// Azure: the machine keeps no state between boots.
     AzurePersistedState = "azure-persisted-state",
         "launch a machine without stored state, or set azure.dangerously_accept_persisted_state = true";
     /// Azure: no device of the host passes a filter.
     AzureFilteredDevices = "azure-filtered-devices",
         "launch without such devices, or set azure.dangerously_accept_filtered_devices = true";
+    /// Azure: the vTPM is of a revision as new as the policy demands.
+    AzureTpmVersion = "azure-tpm-version",
+        "the paravisor's vTPM is too old; redeploy the machine to get a newer one";
     /// Azure: the authority of the provisioning is one that the policy lists.
     AzureRootCertificate = "azure-root-certificate",
         "the paravisor takes provisioning from another authority than azure.root_thumbprint lists";
     /// Azure: the machine is one that the policy lists.
     AzureVm = "azure-vm",
         "this is another machine; list it in azure.vm_unique_ids, or set azure.any_vm = true";
-    /// Azure: the host's clock agrees with the Relying Party's.
-    AzureClock = "azure-clock",
-        "the report is old, or the host's clock or this machine's is wrong";
     /// Azure: what the machine's state is sealed to is not a signer.
     AzureSealing = "azure-sealing",
         "seal to nothing or to a measurement, or set azure.dangerously_accept_sealing_to_signer = true";
@@ -275,6 +269,12 @@ rules! {
     /// Azure: no key service defined a context, or one that the policy lists.
     AzureKeyRelease = "azure-key-release",
         "list the key service's digest in azure.key_release_contexts if it is right";
+    /// Azure: the host's clock agrees with the Relying Party's.
+    AzureClock = "azure-clock",
+        "the report is old, or the host's clock or this machine's is wrong";
+    /// Azure: the registers of the vTPM have values of the reference value.
+    AzurePcrs = "azure-pcrs",
+        "the guest booted something else than the reference value describes; compare register by register";
     /// NVIDIA: as many GPUs and switches gave evidence as the policy demands, and they are one machine.
     NvidiaTopology = "nvidia-topology",
         "hand over the evidence of every GPU and switch, as many as nvidia.gpus and nvidia.switches say";
@@ -296,15 +296,15 @@ rules! {
     /// NVIDIA: the certificates were checked for revocation.
     NvidiaRevocation = "nvidia-revocation",
         "staple NVIDIA's OCSP answers, or set nvidia.dangerously_accept_unchecked_revocation = true";
+    /// NVIDIA: no flag of the device's certificate is set, or those that the policy accepts.
+    NvidiaDiceFlags = "nvidia-dice-flags",
+        "the device says that it is not in a secure state; name a flag in nvidia.dangerously_accept_dice_flags";
     /// NVIDIA: the GPU is used as the policy says.
     NvidiaFeature = "nvidia-feature",
         "the GPU is in another mode than nvidia.features; set the mode on the host";
     /// NVIDIA: protected PCIe is off, or the policy accepts it.
     NvidiaProtectedPcie = "nvidia-protected-pcie",
         "links between the GPUs are in the clear; if that is meant, set nvidia.dangerously_accept_protected_pcie";
-    /// NVIDIA: no flag of the device's certificate is set, or those that the policy accepts.
-    NvidiaDiceFlags = "nvidia-dice-flags",
-        "the device says that it is not in a secure state; name a flag in nvidia.dangerously_accept_dice_flags";
     /// NVIDIA: the host can no longer configure the switch.
     NvidiaSwitchLock = "nvidia-switch-lock",
         "lock the switches, or set nvidia.dangerously_accept_unlocked_switches = true";

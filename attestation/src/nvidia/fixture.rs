@@ -340,7 +340,6 @@ pub(crate) fn sign_text(head: &str, chain: &[Vec<u8>], key: &Key) -> String {
 }
 
 /// Whoever makes devices, signs RIMs for them and answers for them, all in one test.
-#[allow(dead_code)] // until rules are tested
 pub(crate) struct Maker {
     signer: Chain,
     signer_der: Vec<Vec<u8>>,
@@ -391,7 +390,6 @@ impl Maker {
     }
 
     /// A RIM, proven.
-    #[allow(dead_code)] // until rules are tested
     pub(crate) fn rim(&self, draft: &RimDraft) -> VerifiedRim {
         let text = draft.sign(&self.signer_der, self.signer.leaf_key());
         let anchors = anchors(&device_chain("GH100").der(), &self.signer_der);

@@ -9,11 +9,11 @@ use crate::testdata;
 use crate::time::Timestamp;
 
 /// 2024-06-01.
-const IN_2024: Timestamp = Timestamp::from_unix(1_717_200_000);
+pub(crate) const IN_2024: Timestamp = Timestamp::from_unix(1_717_200_000);
 /// 2025-01-01 12:00.
 const NEW_YEAR_2025: Timestamp = Timestamp::from_unix(1_735_732_800);
 /// 2026-06-01.
-const IN_2026: Timestamp = Timestamp::from_unix(1_780_272_000);
+pub(crate) const IN_2026: Timestamp = Timestamp::from_unix(1_780_272_000);
 
 fn file(test: &str, path: &str) -> Option<Vec<u8>> {
     testdata::evidence(test, &format!("nvidia/{path}"))
@@ -57,12 +57,12 @@ pub(super) fn verify(
     verify_device(report, chain, &nonce_of(report), &[], &Anchors::nvidia(), now)
 }
 
-pub(super) fn real(test: &str, folder: &str) -> Option<VerifiedDevice> {
+pub(crate) fn real(test: &str, folder: &str) -> Option<VerifiedDevice> {
     let (report, chain) = device_files(test, folder, "report.hex")?;
     Some(verify(&report, &chain, IN_2024).unwrap())
 }
 
-pub(super) fn real_rim(test: &str, path: &str, now: Timestamp) -> Option<Result<VerifiedRim, RimError>> {
+pub(crate) fn real_rim(test: &str, path: &str, now: Timestamp) -> Option<Result<VerifiedRim, RimError>> {
     Some(verify_rim(&file(test, path)?, &Anchors::nvidia(), now))
 }
 

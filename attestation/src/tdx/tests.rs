@@ -22,6 +22,19 @@ pub(crate) fn verified(body: fn(&mut Vec<u8>)) -> VerifiedQuote {
     plan.verify().unwrap()
 }
 
+/// Attributes with these bits, for tests of rules.
+pub(crate) fn attributes(bits: u64) -> TdAttributes {
+    TdAttributes::new(bits.to_le_bytes())
+}
+
+/// A real quote, verified at a time of `YYYY-MM-DDThh:mm:ssZ`, and that time.
+pub(crate) fn verified_real(test: &str, folder: &str, now: &str) -> Option<(VerifiedQuote, Timestamp)> {
+    let (quote, json) = real(test, folder)?;
+    let collateral = Collateral::parse(&json).unwrap();
+    let now = time(now);
+    Some((verify(&quote, &collateral, &Anchors::intel(), now).unwrap(), now))
+}
+
 /// Seconds since 1970 of `YYYY-MM-DDThh:mm:ssZ`.
 fn time(text: &str) -> Timestamp {
     collateral::date(text).unwrap()

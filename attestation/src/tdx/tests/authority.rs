@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) body_type: u16,
     pub(crate) cpu_svn: [u8; 16],
     pub(crate) pce_id: [u8; 2],
+    /// Dynamic platform, cached keys, SMT as DER has a flag; `None` is a certificate of the Processor CA.
+    pub(crate) flags: Option<[u8; 3]>,
     pub(crate) body: fn(&mut Vec<u8>),
     pub(crate) enclave: fn(&mut [u8; 384]),
     pub(crate) tcb: fn(&mut Value),
@@ -84,6 +86,7 @@ impl Default for Plan {
             body_type: 2,
             cpu_svn: [5; 16],
             pce_id: [0; 2],
+            flags: Some([0xff, 0, 0xff]),
             body: |_| {},
             enclave: |_| {},
             tcb: |_| {},
@@ -203,15 +206,19 @@ impl Plan {
         tcb.push(entry(&[2, 18], &octets(&svn)));
         let flag = |at, value| entry(&[7, at], &der(1, &[&[value]]));
         let sequence = |parts: &[Vec<u8>]| der(0x30, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        sequence(&[
+        let mut entries = vec![
             entry(&[1], &octets(&PPID)),
             entry(&[2], &sequence(&tcb)),
             entry(&[3], &octets(&self.pce_id)),
             entry(&[4], &octets(&FMSPC)),
             entry(&[5], &der(0x0a, &[&[1]])),
-            entry(&[6], &octets(&[7; 16])),
-            entry(&[7], &sequence(&[flag(1, 0xff), flag(2, 0), flag(3, 0xff)])),
-        ])
+        ];
+        if let Some([dynamic, cached, smt]) = self.flags {
+            entries.push(entry(&[6], &octets(&[7; 16])));
+            let flags = [flag(1, dynamic), flag(2, cached), flag(3, smt)];
+            entries.push(entry(&[7], &sequence(&flags)));
+        }
+        sequence(&entries)
     }
 
     fn crl(&self, whose: usize, issuer: &Issuer<'_, &KeyPair>) -> Vec<u8> {
