@@ -7,15 +7,17 @@
 //! - [`sev_guest`], [`tdx_guest`], [`ioctl`]: the older interfaces, one for each kind of CPU
 //! - [`tpm`], [`azure`]: a paravisor's report and its vTPM's quote
 //! - [`nvml`]: NVIDIA's GPUs
+//! - [`machine`]: which of them a platform has
 //! - [`error`](mod@error): why there is no evidence
 //!
 //! # Invariants
-//! A platform that this build was made without cannot be chosen. The simulated platform announces itself at
-//! each start.
+//! A platform that this build was made without cannot be chosen, and one whose devices are not there is an error, never
+//! another platform. Devices answer first, the CPU signs last. The simulated platform announces itself at each start.
 
 pub mod azure;
 mod error;
 pub mod ioctl;
+mod machine;
 pub mod nvml;
 pub mod sev_guest;
 pub mod tdx_guest;
@@ -23,19 +25,29 @@ pub mod tpm;
 pub mod tsm;
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
+use anchorhold_attestation::evidence::EvidencePart;
 use anchorhold_attestation::simulated::LaunchRecord;
 #[cfg(feature = "insecure-simulated")]
 use anchorhold_attestation::simulated::SimulatedPlatform;
-use anchorhold_attestation::{DeviceEvidence, Evidence, Platform, ReportData};
-use anchorhold_encoding::Digest;
+use anchorhold_attestation::{
+    ConfigBoundBy, DeviceEvidence, Evidence, FixedConfig, Platform, ReportData,
+    azure::configuration_register_of,
+};
+use anchorhold_encoding::{Digest, sha256, sha384};
 
 pub use error::{AttesterError, Fault, Interface};
+pub use machine::Places;
 
 /// The names of the platforms in this build, for `--version`.
 pub const COMPILED_PLATFORMS: &[&str] = &[
     #[cfg(feature = "insecure-simulated")]
     "insecure-simulated",
+    "snp",
+    "tdx",
+    "azure-snp",
+    "azure-tdx",
 ];
 
 /// A CPU's report as its interface gave it.
@@ -53,13 +65,42 @@ fn holds(report: &[u8], data: &[u8; 64]) -> bool {
     report.windows(data.len()).any(|window| window == data)
 }
 
+/// What a CPU signed, and what belongs to it.
+#[derive(Debug)]
+pub struct CpuReport {
+    /// The report, as evidence has it.
+    pub report: Vec<u8>,
+    /// What comes beside it.
+    pub parts: Vec<(EvidencePart, Vec<u8>)>,
+    /// The host's table of certificates beside an SEV-SNP report: endorsements, and no part of the evidence.
+    pub certificates: Option<Vec<u8>>,
+}
+
+impl From<Vec<u8>> for CpuReport {
+    /// A report that says everything itself.
+    fn from(report: Vec<u8>) -> Self {
+        Self {
+            report,
+            parts: Vec::new(),
+            certificates: None,
+        }
+    }
+}
+
 /// What signs report data: hardware, or what stands in for it.
 pub trait Reporter: Send + Sync {
     /// Signs. Blocks for as long as that takes.
     ///
     /// # Errors
     /// [`AttesterError`].
-    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError>;
+    fn report(&self, report_data: &ReportData) -> Result<CpuReport, AttesterError>;
+
+    /// What the platform fixes about the configuration with this SHA-256. Where the tenant can set no field at launch,
+    /// this extends a register with it that was zero before.
+    ///
+    /// # Errors
+    /// [`AttesterError`].
+    fn fixed_config(&self, config_sha256: &Digest<32>) -> Result<FixedConfig, AttesterError>;
 }
 
 /// Devices beside the CPU that give evidence of their own: GPUs.
@@ -71,26 +112,79 @@ pub trait DeviceReporter: Send + Sync {
     fn collect(&self, nonce: &Digest<32>) -> Result<Vec<DeviceEvidence>, AttesterError>;
 }
 
+/// A machine that exists only in its launch record.
 #[cfg(feature = "insecure-simulated")]
-impl Reporter for SimulatedPlatform {
-    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError> {
-        // The inherent method: a simulated machine never fails.
-        Ok(SimulatedPlatform::report(self, report_data))
-    }
+struct Simulated {
+    platform: SimulatedPlatform,
+    host_data: Digest<32>,
 }
 
 #[cfg(feature = "insecure-simulated")]
-fn reporter(platform: Platform, launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
+impl Reporter for Simulated {
+    fn report(&self, report_data: &ReportData) -> Result<CpuReport, AttesterError> {
+        Ok(self.platform.report(report_data).into())
+    }
+
+    fn fixed_config(&self, _config_sha256: &Digest<32>) -> Result<FixedConfig, AttesterError> {
+        Ok(FixedConfig::HostData(self.host_data))
+    }
+}
+
+fn reporter(
+    platform: Platform,
+    launch: &LaunchRecord,
+    places: &Places,
+) -> Result<Box<dyn Reporter>, AttesterError> {
     match platform {
-        Platform::InsecureSimulated => Ok(Box::new(SimulatedPlatform::launched(launch))),
-        _ => Err(AttesterError::NotCompiled),
+        Platform::InsecureSimulated => simulated(launch),
+        hardware => machine::reporter(hardware, places),
     }
 }
 
-/// A build without any platform: it can say its version and refuse to start.
+#[cfg(feature = "insecure-simulated")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without it has nothing to give")]
+fn simulated(launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
+    Ok(Box::new(Simulated {
+        platform: SimulatedPlatform::launched(launch),
+        host_data: launch.host_data,
+    }))
+}
+
 #[cfg(not(feature = "insecure-simulated"))]
-fn reporter(_platform: Platform, _launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
+fn simulated(_launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
     Err(AttesterError::NotCompiled)
+}
+
+/// That the platform fixes this very configuration: what an identity document may say about it. Made only by
+/// [`Attester::confirm`].
+#[derive(Debug)]
+#[must_use]
+pub struct ConfirmedConfig {
+    sha256: Digest<32>,
+    by: ConfigBoundBy,
+}
+
+impl ConfirmedConfig {
+    /// SHA-256 of the configuration's bytes.
+    #[must_use]
+    pub const fn sha256(&self) -> Digest<32> {
+        self.sha256
+    }
+
+    /// The field that fixes it.
+    #[must_use]
+    pub const fn by(&self) -> ConfigBoundBy {
+        self.by
+    }
+
+    /// For unit tests of any module.
+    #[cfg(test)]
+    pub(crate) const fn for_tests(sha256: Digest<32>) -> Self {
+        Self {
+            sha256,
+            by: ConfigBoundBy::HostData,
+        }
+    }
 }
 
 /// Makes evidence.
@@ -98,6 +192,7 @@ pub struct Attester {
     platform: Platform,
     reporter: Box<dyn Reporter>,
     devices: Option<Box<dyn DeviceReporter>>,
+    certificates: Mutex<Option<Vec<u8>>>,
 }
 
 impl fmt::Debug for Attester {
@@ -109,12 +204,14 @@ impl fmt::Debug for Attester {
 }
 
 impl Attester {
-    /// The attester of the platform that `launch` came from.
+    /// The attester of this machine, which is to be of `platform`. `launch` is what the simulated platform knows of its
+    /// launch; hardware knows itself.
     ///
     /// # Errors
-    /// [`AttesterError::NotCompiled`].
+    /// [`AttesterError::NotCompiled`], or what is not there.
     pub fn new(platform: Platform, launch: &LaunchRecord) -> Result<Self, AttesterError> {
-        Ok(Self::of(platform, reporter(platform, launch)?, None))
+        let reporter = reporter(platform, launch, &Places::default())?;
+        Ok(Self::of(platform, reporter, None))
     }
 
     /// An attester out of its parts. Whoever made them, verifiers believe only what hardware signed.
@@ -128,6 +225,7 @@ impl Attester {
             platform,
             reporter,
             devices,
+            certificates: Mutex::new(None),
         }
     }
 
@@ -135,6 +233,30 @@ impl Attester {
     #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
+    }
+
+    /// Compares the configuration with the platform's own field. May take as long as a report.
+    ///
+    /// # Errors
+    /// [`AttesterError::Unbound`], [`AttesterError::OtherConfiguration`], or why the platform does not say.
+    pub fn confirm(&self, config: &[u8]) -> Result<ConfirmedConfig, AttesterError> {
+        let digest = sha256(&[config]);
+        let fixed = self.reporter.fixed_config(&digest)?;
+        if !fixed.is_set() {
+            return Err(AttesterError::Unbound);
+        }
+        let expected = match fixed {
+            FixedConfig::HostData(_) => FixedConfig::HostData(digest),
+            FixedConfig::MrConfigId(_) => FixedConfig::MrConfigId(sha384(&[config])),
+            FixedConfig::Register(_) => FixedConfig::Register(Some(configuration_register_of(&digest))),
+        };
+        if fixed != expected {
+            return Err(AttesterError::OtherConfiguration);
+        }
+        Ok(ConfirmedConfig {
+            sha256: digest,
+            by: fixed.by(),
+        })
     }
 
     /// Whether devices give evidence too.
@@ -164,7 +286,27 @@ impl Attester {
         report_data: &ReportData,
         devices: Vec<DeviceEvidence>,
     ) -> Result<Evidence, AttesterError> {
-        let report = self.reporter.report(report_data)?;
-        Evidence::new(self.platform, report, devices).map_err(|_| AttesterError::NoReport)
+        let CpuReport {
+            report,
+            parts,
+            certificates,
+        } = self.reporter.report(report_data)?;
+        if let Some(table) = certificates {
+            *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = Some(table);
+        }
+        Evidence::with_parts(self.platform, report, parts, devices).map_err(|_| AttesterError::NoReport)
+    }
+
+    /// The newest table of certificates that the host handed over beside a report (GHCB specification, SNP Extended
+    /// Guest Request): endorsements that need no operator. Believed by nobody yet.
+    #[must_use]
+    pub fn host_certificates(&self) -> Option<Vec<u8>> {
+        self.certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use anchorhold_attestation::simulated::LaunchRecord;
 use anchorhold_attestation::{Class, Platform};
-use anchorhold_encoding::{Digest, sha256};
+use anchorhold_encoding::sha256;
 use anchorhold_models::progress::Progress;
 use anchorhold_models::sealed::{Expected, SealedModel};
 use anchorhold_models::{Model, name};
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 pub use error::{BootError, LaunchError};
 
-use crate::attester::Attester;
+use crate::attester::{Attester, AttesterError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event::{self, Event};
@@ -38,7 +38,6 @@ use crate::tls::ServerKey;
 pub struct Locked {
     config: Arc<Config>,
     text: String,
-    config_sha256: Digest<32>,
     launch: LaunchRecord,
     clock: Arc<Clock>,
 }
@@ -113,22 +112,29 @@ impl Locked {
         Ok(Self {
             config: Arc::new(config),
             text,
-            config_sha256,
             launch,
             clock,
         })
     }
 
-    /// Makes the keys of this boot and the document that commits to them.
+    /// Makes the keys of this boot and the document that commits to them, once the platform itself was asked which
+    /// configuration it fixes. Blocks for as long as a report takes.
     ///
     /// # Errors
-    /// [`BootError::Attester`], [`BootError::Keys`] or [`BootError::Tls`].
+    /// [`BootError::Attester`], [`BootError::Launch`], [`BootError::Keys`] or [`BootError::Tls`].
     pub fn attest(self) -> Result<Attested, BootError> {
         event::emit(Event::Attesting);
         let attester = Attester::new(self.config.platform, &self.launch).map_err(BootError::Attester)?;
         let attester = Arc::new(attester);
+        let confirmed = attester
+            .confirm(self.text.as_bytes())
+            .map_err(|error| match error {
+                AttesterError::Unbound => LaunchError::Unbound.into(),
+                AttesterError::OtherConfiguration => LaunchError::OtherConfiguration.into(),
+                other => BootError::Attester(other),
+            })?;
         let tls = ServerKey::generate().map_err(|_| BootError::Keys)?;
-        let identity = Identity::create(&self.config, self.config_sha256, &tls);
+        let identity = Identity::create(&self.config, &confirmed, &tls);
         let identity = Arc::new(identity.map_err(|_| BootError::Keys)?);
         let broker = BrokerClient::new(
             Arc::clone(&self.config),

@@ -12,12 +12,13 @@ use std::sync::{Mutex, PoisonError};
 
 use anchorhold_attestation::evidence::Evidence;
 use anchorhold_attestation::identity::{
-    ConfigBoundBy, IdentityDocument, IdentityVersion, ModelName, ReceivedIdentity, Weakening,
+    IdentityDocument, IdentityVersion, ModelName, ReceivedIdentity, Weakening,
 };
 use anchorhold_encoding::{Digest, Preimage};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
+use crate::attester::ConfirmedConfig;
 use crate::config::Config;
 use crate::tls::ServerKey;
 
@@ -51,11 +52,11 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Makes the keys of this boot and commits to them.
+    /// Makes the keys of this boot and commits to them, under the configuration that the platform was found to fix.
     ///
     /// # Errors
     /// [`NoKeys`].
-    pub fn create(config: &Config, config_sha256: Digest<32>, tls: &ServerKey) -> Result<Self, NoKeys> {
+    pub fn create(config: &Config, confirmed: &ConfirmedConfig, tls: &ServerKey) -> Result<Self, NoKeys> {
         let channel_key = Ed25519KeyPair::generate().map_err(|_| NoKeys)?;
         let receipt_key = Ed25519KeyPair::generate().map_err(|_| NoKeys)?;
         let mut boot_id = [0; 16];
@@ -70,8 +71,8 @@ impl Identity {
                 name: config.model.name.clone(),
                 manifest_sha256: config.model.manifest_sha256,
             },
-            config_sha256,
-            config_bound_by: ConfigBoundBy::HostData,
+            config_sha256: confirmed.sha256(),
+            config_bound_by: confirmed.by(),
             weakened: vec![Weakening::HostTime],
             devices: Vec::new(),
             boot_id: Digest::new(boot_id),
@@ -151,7 +152,8 @@ impl Identity {
     /// For unit tests of any module: a fresh identity of the example configuration.
     pub(crate) fn for_tests() -> Self {
         let tls = ServerKey::generate().expect("there is randomness");
-        Self::create(&Config::for_tests(), Digest::new([7; 32]), &tls).expect("there is randomness")
+        let confirmed = ConfirmedConfig::for_tests(Digest::new([7; 32]));
+        Self::create(&Config::for_tests(), &confirmed, &tls).expect("there is randomness")
     }
 }
 

@@ -102,7 +102,8 @@ pub async fn run(
 
 async fn boot(input: impl Read + Send + 'static) -> Result<Ready, BootError> {
     let locked = blocking(move || Locked::from_descriptor(input)).await?;
-    let keyed = locked.attest()?.obtain_key().await?;
+    let attested = blocking(move || locked.attest()).await?;
+    let keyed = attested.obtain_key().await?;
     blocking(move || Keyed::unseal(keyed)).await
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anchorhold_attestation::{DeviceEvidence, Evidence, Nonce, Platform, ReportData};
-use anchorhold_enclave::attester::{Attester, AttesterError, DeviceReporter, Reporter};
+use anchorhold_attestation::{DeviceEvidence, Evidence, FixedConfig, Nonce, Platform, ReportData};
+use anchorhold_enclave::attester::{Attester, AttesterError, CpuReport, DeviceReporter, Reporter};
 use anchorhold_enclave::batch::{Answer, EvidenceService};
 use anchorhold_enclave::config::Config;
 use anchorhold_enclave::identity::Identity;
@@ -62,12 +62,16 @@ struct Slow {
 }
 
 impl Reporter for Slow {
-    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError> {
+    fn report(&self, report_data: &ReportData) -> Result<CpuReport, AttesterError> {
         self.reports.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(self.time);
         let mut report = report_data.as_bytes().to_vec();
         report.resize(1184, 0);
-        Ok(report)
+        Ok(report.into())
+    }
+
+    fn fixed_config(&self, config_sha256: &Digest<32>) -> Result<FixedConfig, AttesterError> {
+        Ok(FixedConfig::HostData(*config_sha256))
     }
 }
 
@@ -152,7 +156,6 @@ fn round(setting: &Setting) -> Result<Seen, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let tls = ServerKey::generate()?;
     let config = Config::parse(CONFIG.as_bytes())?;
-    let identity = Arc::new(Identity::create(&config, Digest::new([7; 32]), &tls)?);
     let reports = Arc::new(AtomicUsize::new(0));
     let slow = Slow {
         time: setting.report,
@@ -163,6 +166,8 @@ fn round(setting: &Setting) -> Result<Seen, Failure> {
         gpus
     });
     let attester = Attester::of(Platform::InsecureSimulated, Box::new(slow), devices);
+    let confirmed = attester.confirm(CONFIG.as_bytes())?;
+    let identity = Arc::new(Identity::create(&config, &confirmed, &tls)?);
     runtime.block_on(async {
         let service = EvidenceService::start(Arc::new(attester), identity);
         let busy = machine::on_cpu();

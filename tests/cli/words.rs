@@ -287,7 +287,7 @@ fn both_programs_say_their_version_and_the_enclave_its_platforms() {
     let enclave = run(programs().enclave, &["--version"]).expect(0);
     assert_eq!(
         enclave.stdout,
-        format!("anchorhold-enclave {version}\nplatforms: insecure-simulated\n")
+        format!("anchorhold-enclave {version}\nplatforms: insecure-simulated snp tdx azure-snp azure-tdx\n")
     );
     // The enclave takes its configuration from its launcher and from nowhere else.
     for argument in ["--help", "--config=enclave.toml", ""] {

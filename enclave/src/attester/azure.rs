@@ -165,4 +165,4 @@ fn td_quote(service: &dyn QuoteService, hcl_report: &[u8]) -> Result<Vec<u8>, At
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -93,6 +93,10 @@ pub enum AttesterError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// The platform's field is zero: nobody fixed a configuration at launch.
+    Unbound,
+    /// The platform's field fixes another configuration.
+    OtherConfiguration,
     /// No device answers that the configuration demands evidence of.
     NoDevices,
 }
@@ -105,6 +109,8 @@ impl AttesterError {
             Self::NotCompiled => "platform_not_compiled",
             Self::NoReport => "no_report",
             Self::NoDevices => "no_devices",
+            Self::Unbound => "config_unbound",
+            Self::OtherConfiguration => "config_differs",
             Self::Interface { interface, fault } => match (interface, fault) {
                 (Interface::Tsm, Fault::Missing) => "tsm_missing",
                 (Interface::Tsm, _) => "tsm_failed",
@@ -132,6 +138,8 @@ impl AttesterError {
             Self::NoDevices => {
                 "give the machine a GPU in confidential mode, or demand none in the configuration"
             }
+            Self::Unbound => "launch with the configuration's digest in the platform's field",
+            Self::OtherConfiguration => "launch again: the configuration is not the one that was measured",
             Self::Interface { interface, fault } => hint(*interface, *fault),
         }
     }
@@ -175,6 +183,8 @@ impl fmt::Display for AttesterError {
             Self::NotCompiled => f.write_str("this build does not have that platform"),
             Self::NoReport => f.write_str("the platform gave no evidence"),
             Self::NoDevices => f.write_str("no device gives evidence"),
+            Self::Unbound => f.write_str("nobody fixed a configuration at launch"),
+            Self::OtherConfiguration => f.write_str("the platform fixes another configuration"),
             Self::Interface { interface, fault } => write!(f, "{} {}", interface.name(), fault.words()),
         }
     }

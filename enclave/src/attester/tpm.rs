@@ -1,6 +1,6 @@
 //! The few TPM 2.0 commands that evidence needs, as bytes.
 //!
-//! Why apart: a TPM library would bring C code and a daemon's protocol into the trust boundary for six commands.
+//! Why apart: a TPM library would bring C code and a daemon's protocol into the trust boundary for seven commands.
 //!
 //! - [`wire`]: a command under construction, a response being read
 //!
@@ -8,7 +8,7 @@
 //! A response is believed when its size is its own, its code is zero and every byte of it is accounted for. Nothing in
 //! it is trusted beyond that: the vTPM is the paravisor's, whose word verifiers judge.
 //!
-//! Source: TPM 2.0 Library, revision 1.59 (2019-11-08), Part 3 sections 18.4 (Quote), 22.4 (PCR_Read), 31.3
+//! Source: TPM 2.0 Library, revision 1.59 (2019-11-08), Part 3 sections 18.4 (Quote), 22.2 (PCR_Extend), 22.4 (PCR_Read), 31.3
 //! (NV_DefineSpace), 31.6 (NV_ReadPublic), 31.7 (NV_Write), 31.13 (NV_Read); Part 2 for structures and constants.
 
 mod device;
@@ -29,6 +29,7 @@ const CC_NV_READ: u32 = 0x14e;
 const CC_QUOTE: u32 = 0x158;
 const CC_NV_READ_PUBLIC: u32 = 0x169;
 const CC_PCR_READ: u32 = 0x17e;
+const CC_PCR_EXTEND: u32 = 0x182;
 
 const RH_OWNER: u32 = 0x4000_0001;
 const ALG_SHA256: u16 = 0x000b;
@@ -192,8 +193,25 @@ pub fn quote(tpm: &dyn Tpm, key: u32, qualifying_data: &Digest<32>) -> Result<Qu
     Err(Fault::Disturbed)
 }
 
+/// Extends a register of the SHA-256 bank.
+///
+/// # Errors
+/// [`Fault`].
+pub fn extend(tpm: &dyn Tpm, register: u8, digest: &Digest<32>) -> Result<(), Fault> {
+    let command = Command::new(CC_PCR_EXTEND)
+        .handle(u32::from(register))
+        .password()
+        .raw(&[0, 0, 0, 1])
+        .raw(&ALG_SHA256.to_be_bytes())
+        .raw(digest.as_bytes());
+    run(tpm, &command)?.body()?.end()
+}
+
 /// All registers of the SHA-256 bank. A TPM gives eight at a time (TPML_DIGEST).
-fn registers(tpm: &dyn Tpm) -> Result<Vec<Digest<32>>, Fault> {
+///
+/// # Errors
+/// [`Fault`]; [`Fault::Unsupported`] when it has no such bank.
+pub fn registers(tpm: &dyn Tpm) -> Result<Vec<Digest<32>>, Fault> {
     let mut values = Vec::new();
     for first in (0..REGISTERS).step_by(8) {
         let mut bits = [0; 3];

@@ -92,6 +92,15 @@ struct RawApiKey {
     sha256: Field<String>,
 }
 
+/// Every platform that an enclave can run on.
+const PLATFORMS: [Platform; 5] = [
+    Platform::Snp,
+    Platform::Tdx,
+    Platform::AzureSnp,
+    Platform::AzureTdx,
+    Platform::InsecureSimulated,
+];
+
 /// Every key there is: an error names one of these or none.
 const KEYS: [&str; 35] = [
     "version",
@@ -179,21 +188,32 @@ impl Reader<'_> {
             "0.1.0",
             "this enclave reads version \"0.1.0\"",
         )?;
-        let only = "the field the platform binds is hashed with \"sha256\"";
-        self.exactly("algorithm", raw.algorithm, "sha256", only)?;
         let not_after = required("not_after", raw.not_after)?;
         let expected = "seconds since 1970, after this release was built";
         let not_after = self.value("not_after", not_after, expected, |seconds| {
             let time = Timestamp::from_unix(*seconds);
             (time > crate::clock::BUILD_DATE && time.unix() == *seconds).then_some(time)
         })?;
-        let expected = "a platform this build has: \"insecure-simulated\"";
+        let expected = "one of \"snp\", \"tdx\", \"azure-snp\", \"azure-tdx\", \"insecure-simulated\"; `--version` lists \
+                        those of this build";
         let platform = self.value(
             "platform",
             required("platform", raw.platform)?,
             expected,
-            |name| (name == Platform::InsecureSimulated.name()).then_some(Platform::InsecureSimulated),
+            |name| PLATFORMS.into_iter().find(|platform| name == platform.name()),
         )?;
+        let (hash, expected) = match platform {
+            // MRCONFIGID has 48 bytes.
+            Platform::Tdx => (
+                "sha384",
+                "the field this platform binds is hashed with \"sha384\"",
+            ),
+            _ => (
+                "sha256",
+                "the field this platform binds is hashed with \"sha256\"",
+            ),
+        };
+        self.exactly("algorithm", raw.algorithm, hash, expected)?;
         let line = required("dangerously_host_time", raw.dangerously_host_time)?;
         let expected = "this platform has no protected clock: say true, and clients will see it";
         let host_time = self.value("dangerously_host_time", line, expected, |yes| {

@@ -95,6 +95,30 @@ fn every_required_line_is_required() {
 }
 
 #[test]
+fn every_platform_has_its_name_its_class_and_the_hash_of_its_field() {
+    for platform in ["snp", "tdx", "azure-snp", "azure-tdx"] {
+        let hash = if platform == "tdx" { "sha384" } else { "sha256" };
+        let text = |hash: &str, class: &str| {
+            EXAMPLE
+                .replace("insecure-simulated", platform)
+                .replace("\"sha256\"", &format!("\"{hash}\""))
+                .replace("\"insecure\"", &format!("\"{class}\""))
+        };
+        let config = Config::parse(text(hash, "real").as_bytes()).unwrap();
+        assert_eq!(config.platform.name(), platform);
+        assert_eq!(
+            error(Config::parse(text(hash, "insecure").as_bytes())).key(),
+            "class"
+        );
+        let other = if platform == "tdx" { "sha256" } else { "sha384" };
+        assert_eq!(
+            error(Config::parse(text(other, "real").as_bytes())).key(),
+            "algorithm"
+        );
+    }
+}
+
+#[test]
 fn every_wrong_value_is_named_by_key_and_line() {
     let long_name = format!("name = \"{}\"", "x".repeat(129));
     let cases = [
@@ -104,7 +128,7 @@ fn every_wrong_value_is_named_by_key_and_line() {
         (
             "platform",
             "platform = \"insecure-simulated\"",
-            "platform = \"snp\"",
+            "platform = \"sgx\"",
             4,
         ),
         (

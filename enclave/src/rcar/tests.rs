@@ -20,12 +20,13 @@ fn client_of(text: &str) -> BrokerClient {
     let clock = Arc::new(Clock::for_tests());
     let config_sha256 = anchorhold_encoding::sha256(&[text.as_bytes()]);
     let tls = ServerKey::generate().unwrap();
-    let identity = Arc::new(Identity::create(&config, config_sha256, &tls).unwrap());
     let launch = LaunchRecord {
         measurement: Digest::new([1; 48]),
         host_data: config_sha256,
     };
     let attester = Arc::new(Attester::new(config.platform, &launch).unwrap());
+    let confirmed = attester.confirm(text.as_bytes()).unwrap();
+    let identity = Arc::new(Identity::create(&config, &confirmed, &tls).unwrap());
     BrokerClient::new(config, text.to_owned(), identity, attester, clock).unwrap()
 }
 

@@ -69,7 +69,10 @@ fn td_report(report_data: &[u8]) -> [u8; 1024] {
 }
 
 /// A paravisor that makes a new report on the reads that `renews` says, counted over all.
-fn paravisor(hardware: Hardware, renews: impl Fn(usize) -> bool + Send + 'static) -> FakeTpm {
+pub(in super::super) fn paravisor(
+    hardware: Hardware,
+    renews: impl Fn(usize) -> bool + Send + 'static,
+) -> FakeTpm {
     let tpm = fake();
     let modulus = tpm.modulus();
     let old = hcl(hardware, &claims(&modulus, Some(&[0; 64])));

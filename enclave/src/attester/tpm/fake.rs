@@ -125,6 +125,7 @@ impl FakeTpm {
             (0x14e, true) => self.nv_read(input)?,
             (0x17e, false) => self.pcr_read(input)?,
             (0x158, true) => self.quote(input)?,
+            (0x182, true) => self.pcr_extend(input)?,
             _ => return Err(RC_COMMAND_CODE),
         };
         Ok((session, body))
@@ -224,6 +225,20 @@ impl FakeTpm {
             body.extend(sized(&state.registers[register]));
         }
         Ok(body)
+    }
+
+    fn pcr_extend(&self, mut input: Input<'_>) -> Result<Vec<u8>, u32> {
+        let register = usize::try_from(input.u32()?).unwrap();
+        input.password()?;
+        if (input.u32()?, input.u16()?) != (1, 0x0b) {
+            return Err(RC_SIZE);
+        }
+        let digest = input.take(32)?;
+        input.end()?;
+        let mut state = self.state.lock().unwrap();
+        let value = state.registers.get_mut(register).ok_or(super::RC_NO_HANDLE)?;
+        *value = *sha256(&[value.as_slice(), digest]).as_bytes();
+        Ok(Vec::new())
     }
 
     fn quote(&self, mut input: Input<'_>) -> Result<Vec<u8>, u32> {

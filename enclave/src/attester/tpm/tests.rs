@@ -63,6 +63,16 @@ fn tsm_holds(message: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
+fn a_register_is_extended_as_the_tpm_does_it() {
+    let tpm = fake();
+    extend(&tpm, 8, &Digest::new([0xcc; 32])).unwrap();
+    let values = registers(&tpm).unwrap();
+    assert_eq!(values[8], sha256(&[&[8; 32], &[0xcc; 32]]));
+    assert_eq!(values[9], Digest::new([9; 32]));
+    assert_eq!(extend(&tpm, 24, &Digest::new([0; 32])), Err(Fault::Refused));
+}
+
+#[test]
 fn registers_that_change_meanwhile_are_quoted_again() {
     let tpm = fake();
     *tpm.restless.lock().unwrap() = 2;

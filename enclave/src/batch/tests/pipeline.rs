@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use anchorhold_attestation::{DeviceEvidence, ReportData};
+use anchorhold_attestation::{DeviceEvidence, FixedConfig, ReportData};
 use anchorhold_encoding::tree;
 
 use super::*;
-use crate::attester::{AttesterError, DeviceReporter, Reporter};
+use crate::attester::{AttesterError, CpuReport, DeviceReporter, Reporter};
 
 /// A security processor that counts, tells what it signs, and signs when it is let.
 struct Processor {
@@ -20,11 +20,15 @@ struct Processor {
 }
 
 impl Reporter for Processor {
-    fn report(&self, report_data: &ReportData) -> Result<Vec<u8>, AttesterError> {
+    fn report(&self, report_data: &ReportData) -> Result<CpuReport, AttesterError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let _ = self.begun.send(*report_data);
         let _ = self.gate.lock().unwrap().recv();
-        Ok(report_data.as_bytes().to_vec())
+        Ok(report_data.as_bytes().to_vec().into())
+    }
+
+    fn fixed_config(&self, config_sha256: &Digest<32>) -> Result<FixedConfig, AttesterError> {
+        Ok(FixedConfig::HostData(*config_sha256))
     }
 }
 
