@@ -181,7 +181,9 @@ impl Policy {
             return Err(PolicyError::Range("max_age_seconds"));
         }
         let accept_debug = file.dangerously_accept_debug;
-        let tdx = file.tdx.map(|section| TdxPolicy::new(section, accept_debug));
+        let tdx = file
+            .tdx
+            .map(|section| TdxPolicy::new(section, accept_debug, &configs_sha384));
         let pins = file.pins.map(|pins| entries("pins", Some(pins)));
         Ok(Self {
             id: sha256(&[bytes]),

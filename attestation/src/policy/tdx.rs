@@ -43,7 +43,6 @@ pub struct TdxSection {
     service_attributes: Option<Vec<Digest<8>>>,
     #[serde(default)]
     runtime_register: RegisterUse,
-    runtime_configurations: Option<Vec<Digest<48>>>,
     runtime_events: Option<Vec<EventSection>>,
 }
 
@@ -198,7 +197,7 @@ pub(crate) struct AcceptedStatus {
 pub(crate) enum RuntimeRegister {
     /// Zero: nobody extended it.
     Zero,
-    /// Zero, extended once with one of these SHA-384 values.
+    /// Zero, extended once with the SHA-384 of one of these configurations.
     Configuration(Vec<Digest<48>>),
     /// What dstack's log says, and that exactly these events in this order.
     Dstack(Vec<RuntimeEvent>),
@@ -213,11 +212,16 @@ pub(crate) struct RuntimeEvent {
 }
 
 impl TdxPolicy {
-    /// Completes the section. `accept_debug` is the policy's `dangerously_accept_debug`.
+    /// Completes the section. `accept_debug` is the policy's `dangerously_accept_debug`, `configurations` its
+    /// `config_sha384`.
     ///
     /// # Errors
     /// [`PolicyError`] naming the key.
-    pub fn new(section: TdxSection, accept_debug: bool) -> Result<Self, PolicyError> {
+    pub fn new(
+        section: TdxSection,
+        accept_debug: bool,
+        configurations: &[Digest<48>],
+    ) -> Result<Self, PolicyError> {
         let missing = PolicyError::Missing;
         let xfam = listed("tdx.xfam", section.xfam)?;
         let states = listed("tdx.xfam_at_most", section.xfam_at_most)?;
@@ -270,7 +274,7 @@ impl TdxPolicy {
             service_attributes: zero_unless("tdx.service_attributes", section.service_attributes)?,
             runtime_register: RuntimeRegister::new(
                 section.runtime_register,
-                section.runtime_configurations,
+                configurations,
                 section.runtime_events,
             )?,
         })
@@ -298,25 +302,25 @@ impl AcceptedStatus {
 impl RuntimeRegister {
     fn new(
         how: RegisterUse,
-        configurations: Option<Vec<Digest<48>>>,
+        configurations: &[Digest<48>],
         events: Option<Vec<EventSection>>,
     ) -> Result<Self, PolicyError> {
-        let configurations = listed("tdx.runtime_configurations", configurations)?;
         let events = listed("tdx.runtime_events", events)?;
-        match (how, configurations, events) {
-            (RegisterUse::Zero, None, None) => Ok(Self::Zero),
-            (RegisterUse::Configuration, Some(configurations), None) => {
-                Ok(Self::Configuration(configurations))
+        match (how, events) {
+            (RegisterUse::Zero, None) => Ok(Self::Zero),
+            (RegisterUse::Configuration, None) if configurations.is_empty() => {
+                Err(PolicyError::Missing("config_sha384"))
             }
-            (RegisterUse::Configuration, None, _) => Err(PolicyError::Missing("tdx.runtime_configurations")),
-            (RegisterUse::Dstack, None, Some(events)) => {
+            (RegisterUse::Configuration, None) => Ok(Self::Configuration(configurations.to_vec())),
+            (RegisterUse::Dstack, Some(events)) => {
                 let events = events.into_iter().map(RuntimeEvent::new);
                 Ok(Self::Dstack(events.collect::<Result<_, _>>()?))
             }
-            (RegisterUse::Dstack, None, None) => Err(PolicyError::Missing("tdx.runtime_events")),
+            (RegisterUse::Dstack, None) => Err(PolicyError::Missing("tdx.runtime_events")),
             // A list that would decide nothing: its author believes that it does.
-            (_, Some(_), _) => Err(PolicyError::Range("tdx.runtime_configurations")),
-            (_, _, Some(_)) => Err(PolicyError::Range("tdx.runtime_events")),
+            (RegisterUse::Zero | RegisterUse::Configuration, Some(_)) => {
+                Err(PolicyError::Range("tdx.runtime_events"))
+            }
         }
     }
 }

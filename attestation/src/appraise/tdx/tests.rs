@@ -19,7 +19,7 @@ const FLAGS: [RuleId; 2] = [RuleId::TdxSmt, RuleId::TdxDynamicPlatform];
 
 fn policy(text: &str) -> TdxPolicy {
     let section: TdxSection = toml::from_str(text).unwrap();
-    TdxPolicy::new(section, text.contains("# debug")).unwrap()
+    TdxPolicy::new(section, text.contains("# debug"), &[Digest::new([5; 48])]).unwrap()
 }
 
 /// A body as a strict policy wants it.
@@ -399,18 +399,28 @@ fn the_runtime_register_is_zero_or_one_configuration() {
         let value = sha384(&[&[0; 48], configuration.as_bytes()]);
         body[472..520].copy_from_slice(value.as_bytes());
     });
-    let listed = |byte: u8| {
-        let digest = Digest::new([byte; 48]);
-        format!("runtime_register = \"configuration\"\nruntime_configurations = [\"{digest}\"]")
-    };
-    refuses(&changed, RuleId::TdxRtmr3, Some(&listed(5)));
-    let quote = changed.verify().unwrap();
-    let denial = judged(&quote, &format!("{STRICT}{}\n", listed(6)), NOW).unwrap_err();
-    assert_eq!(refused_by(&denial), [RuleId::TdxRtmr3]);
-    // Where a configuration is demanded, none is as wrong as another.
-    let zero = plan(|body| tighten(body)).verify().unwrap();
-    let denial = judged(&zero, &format!("{STRICT}{}\n", listed(5)), NOW).unwrap_err();
-    assert_eq!(refused_by(&denial), [RuleId::TdxRtmr3]);
+    let configured = "runtime_register = \"configuration\"";
+    refuses(&changed, RuleId::TdxRtmr3, Some(configured));
+    // Another configuration, one twice, and none where one is demanded.
+    let wrong: [Change; 3] = [
+        |body| {
+            tighten(body);
+            let value = sha384(&[&[0; 48], &[6; 48]]);
+            body[472..520].copy_from_slice(value.as_bytes());
+        },
+        |body| {
+            tighten(body);
+            let once = sha384(&[&[0; 48], &[5; 48]]);
+            let twice = sha384(&[once.as_bytes(), &[5; 48]]);
+            body[472..520].copy_from_slice(twice.as_bytes());
+        },
+        |body| tighten(body),
+    ];
+    for body in wrong {
+        let quote = plan(body).verify().unwrap();
+        let denial = judged(&quote, &format!("{STRICT}{configured}\n"), NOW).unwrap_err();
+        assert_eq!(refused_by(&denial), [RuleId::TdxRtmr3]);
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn each_profile_makes_policies() {
             "{}: smt has no strict value",
             profile.name()
         );
-        let tdx = TdxPolicy::new(section("tdx").try_into::<TdxSection>().unwrap(), false);
+        let tdx = TdxPolicy::new(section("tdx").try_into::<TdxSection>().unwrap(), false, &[]);
         let has_tdx = matches!(profile, Profile::Azure | Profile::Google);
         assert_eq!(tdx.is_ok(), has_tdx, "{}", profile.name());
         let azure = section("azure").try_into::<AzureSection>().unwrap();
@@ -94,10 +94,10 @@ fn each_profile_makes_policies() {
     }
     let table = completed(Profile::Google, "[tdx]\nminimum_tcb_evaluation = 17\n");
     let section: TdxSection = table["tdx"].clone().try_into().unwrap();
-    let error = TdxPolicy::new(section, false).unwrap_err();
+    let error = TdxPolicy::new(section, false, &[]).unwrap_err();
     assert_eq!(
         error,
-        crate::PolicyError::Missing("tdx.runtime_configurations"),
+        crate::PolicyError::Missing("config_sha384"),
         "the configuration is never left out unnoticed"
     );
 }

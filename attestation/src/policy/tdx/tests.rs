@@ -8,7 +8,7 @@ const LEAST: &str = "minimum_tcb_evaluation = 17\nsmt = \"refused\"\ndynamic_pla
 
 fn parse(text: &str) -> Option<Result<TdxPolicy, PolicyError>> {
     let section = toml::from_str(text).ok()?;
-    Some(TdxPolicy::new(section, false))
+    Some(TdxPolicy::new(section, false, &[Digest::new([5; 48])]))
 }
 
 fn accepted(more: &str) -> TdxPolicy {
@@ -136,11 +136,12 @@ fn a_status_is_accepted_by_name_until_a_date() {
 
 #[test]
 fn the_runtime_register_has_one_use() {
+    let policy = accepted("runtime_register = \"configuration\"\n");
     let digest = Digest::new([5_u8; 48]);
-    let policy = accepted(&format!(
-        "runtime_register = \"configuration\"\nruntime_configurations = [\"{digest}\"]\n"
-    ));
     assert!(matches!(policy.runtime_register, RuntimeRegister::Configuration(list) if list == [digest]));
+    let text = format!("{LEAST}runtime_register = \"configuration\"\n");
+    let nothing = TdxPolicy::new(toml::from_str(&text).unwrap(), false, &[]);
+    assert_eq!(nothing.unwrap_err(), PolicyError::Missing("config_sha384"));
     let policy = accepted(
         "runtime_register = \"dstack\"\n[[runtime_events]]\nname = \"app-id\"\npayload = [\"00ff\"]\n\
          [[runtime_events]]\nname = \"instance-id\"\ndangerously_any_payload = true\n",
@@ -154,27 +155,17 @@ fn the_runtime_register_has_one_use() {
     );
     assert!(events[1].payloads.is_none());
 
-    let listed = format!("runtime_configurations = [\"{digest}\"]\n");
     let event = "[[runtime_events]]\nname = \"app-id\"\npayload = [\"\"]\n";
     for (text, error) in [
-        (
-            "runtime_register = \"configuration\"\n".to_owned(),
-            PolicyError::Missing("tdx.runtime_configurations"),
-        ),
         (
             "runtime_register = \"dstack\"\n".to_owned(),
             PolicyError::Missing("tdx.runtime_events"),
         ),
         // A list that the chosen use does not read.
-        (listed.clone(), PolicyError::Range("tdx.runtime_configurations")),
         (event.to_owned(), PolicyError::Range("tdx.runtime_events")),
         (
-            format!("runtime_register = \"configuration\"\n{listed}{event}"),
-            PolicyError::Range("tdx.runtime_configurations"),
-        ),
-        (
-            format!("runtime_register = \"dstack\"\n{listed}{event}"),
-            PolicyError::Range("tdx.runtime_configurations"),
+            format!("runtime_register = \"configuration\"\n{event}"),
+            PolicyError::Range("tdx.runtime_events"),
         ),
         (
             "runtime_register = \"dstack\"\n[[runtime_events]]\nname = \"a\"\n".to_owned(),
