@@ -8,6 +8,7 @@
 //! - [`bound`]: the one type that can send a request
 //! - [`enclave`]: verified again in time, with a few bound connections
 //! - [`exchange`]: a question and its proven answer; [`kept`]: receipts on disk, judged offline
+//! - [`seen`]: the newest that was ever shown to this client, on disk
 //! - [`proxy`]: a local OpenAI endpoint; [`ask`]: questions from the command line
 //! - [`cli`]: the commands
 //! - [`wiped`]: buffers of prompts and answers
@@ -30,6 +31,7 @@ pub mod kept;
 pub mod limits;
 pub mod proxy;
 mod receipt;
+pub mod seen;
 mod sse;
 pub mod verify;
 pub mod wiped;

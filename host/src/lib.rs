@@ -6,9 +6,9 @@
 //! - [`owner`]: seals models, keeps their keys, releases them to appraised evidence
 //! - [`client`]: verifies an enclave, then talks to it over bound connections only
 //! - [`operator`]: launches enclaves and looks at them from outside, trusting and trusted with nothing
-//! - [`publisher`]: computes the reference values others write into policies
+//! - [`publisher`]: computes reference values, signs them, keeps a log of them and watches it
 //! - [`cli`]: arguments to roles; [`output`], [`error`], [`progress`]: what a person or a script sees
-//! - [`tls`], [`clock`], [`limits`], [`secret_file`], [`stop`], [`measurement`]: what several roles need and
+//! - [`tls`], [`clock`], [`limits`], [`secret_file`], [`state_file`], [`stop`], [`measurement`]: what several roles need and
 //!   no role may weaken
 //!
 //! # Invariants
@@ -29,6 +29,7 @@ pub mod owner;
 pub mod progress;
 pub mod publisher;
 pub mod secret_file;
+pub mod state_file;
 pub mod stop;
 pub mod tls;
 pub mod trust;

@@ -62,3 +62,14 @@ pub const HEALTH_TIME: Duration = Duration::from_secs(10);
 
 /// A KEK file: one line.
 pub const KEK_FILE_BYTES: u64 = 1024;
+
+// -- files of the publisher
+
+/// A signing key's file: five lines, one with a name.
+pub const SIGNING_KEY_BYTES: usize = 1024;
+/// What a key remembers to have signed: a line for each of a few hundred logs.
+pub const SIGNED_STATE_BYTES: usize = 256 * 1024;
+/// Entries of a log: ten statements a week for a hundred years. Each append reads all of them.
+pub const LOG_ENTRIES: u64 = 65_536;
+/// A cosignature as a line of text.
+pub const COSIGNATURE_BYTES: usize = 1024;
