@@ -84,3 +84,19 @@ fn receipts_and_releases_verify() {
     let body = file["body"].as_str().unwrap().as_bytes();
     assert!(ReleaseStatement::verify(header, &expected, body, &digest(&file["public_key"])).is_ok());
 }
+
+#[test]
+fn the_published_bundle_verifies_and_leaves_out_what_is_revoked() {
+    use anchorhold_attestation::published::{PublisherTrust, Seen, verify};
+    let file = json("published.json");
+    let trust: PublisherTrust = serde_json::from_value(file["trust"].clone()).unwrap();
+    let bundle = file["bundle"].as_str().unwrap();
+    let now = Timestamp::from_unix(file["now"].as_u64().unwrap());
+    let values = verify(bundle.as_bytes(), &trust, &Seen::nothing(), now).unwrap();
+    let accepted: Vec<Value> = values
+        .values()
+        .iter()
+        .map(|value| serde_json::to_value(value).unwrap()["measurement"].clone())
+        .collect();
+    assert_eq!(Value::Array(accepted), file["accepted_measurements"]);
+}

@@ -1,6 +1,7 @@
 """Checks the published vectors with Python's standard library alone: `python3 tests/vectors/check.py`.
 
-It shares no code with the project: an independent reading of docs/report-data.md and docs/key-release.md.
+It shares no code with the project: an independent reading of docs/report-data.md, docs/key-release.md and
+docs/reference-values.md.
 Ed25519 signatures are checked too when the `cryptography` package is there.
 """
 
@@ -184,5 +185,124 @@ def simulated():
         signed(file["public_key"], message, found[200:].hex(), "simulated report")
 
 
-for check in (report_data, identity, channel, receipt, release, rcar, simulated):
+def node(left, right):
+    return sha(256, b"\x01" + left + right)
+
+
+def root_of(leaves):
+    """RFC 9162 section 2.1.1, over leaf hashes."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    return node(root_of(leaves[:half]), root_of(leaves[half:]))
+
+
+def key_id(name, kind, key):
+    """C2SP signed-note, Signatures."""
+    return sha(256, name.encode() + b"\n" + bytes([kind]) + key)[:4]
+
+
+def verifier_key(text, kind):
+    name, identifier, rest = text.split("+", 2)
+    rest = base64.b64decode(rest, validate=True)
+    equal(rest[0], kind, "type of a verifier key")
+    equal(key_id(name, kind, rest[1:]).hex(), identifier, "key id")
+    return name, rest[1:]
+
+
+def included(leaf, index, size, path):
+    """RFC 9162 section 2.1.3.2."""
+    found, last = leaf, size - 1
+    for sibling in path:
+        if index & 1 or index == last:
+            found = node(sibling, found)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            found = node(found, sibling)
+        index, last = index >> 1, last >> 1
+    equal(last, 0, "length of an inclusion path")
+    return found
+
+
+def grown(root, old, new, path):
+    """RFC 9162 section 2.1.4.2."""
+    path = list(path)
+    if old & (old - 1) == 0:
+        path.insert(0, root)
+    index, last = old - 1, new - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    before = after = path[0]
+    for sibling in path[1:]:
+        if index & 1 or index == last:
+            before, after = node(sibling, before), node(sibling, after)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            after = node(after, sibling)
+        index, last = index >> 1, last >> 1
+    equal((last, before), (0, root), "a consistency proof's beginning")
+    return after
+
+
+def published():
+    file = load("published.json")
+    bundle = json.loads(file["bundle"])
+    equal(jcs(bundle), file["bundle"].encode(), "canonical form of a bundle")
+    statement, signatures = bundle["signed"]["statement"], bundle["signed"]["signatures"]
+    equal(jcs(statement).decode(), file["statement"], "statement")
+    equal(jcs(bundle["signed"]).decode(), file["entry"], "entry")
+    equal(sha(256, jcs(statement)).hex(), file["statement_sha256"], "digest of the statement")
+    message = lp(b"anchorhold reference values v1") + lp(jcs(statement))
+    equal(message.hex(), file["message"], "signed message of a statement")
+    equal([s["key"] for s in signatures], sorted(file["trust"]["publishers"]), "publishers")
+    for signature in signatures:
+        signed(signature["key"], message, signature["signature"], "publisher's signature")
+
+    leaves = [bytes.fromhex(leaf) for leaf in file["leaves"]]
+    for index, leaf in enumerate(leaves[:-1]):
+        equal(leaf, sha(256, b"\x00other entry %d" % index), "leaf of another entry")
+    leaf = sha(256, b"\x00" + file["entry"].encode())
+    equal(leaf, leaves[-1], "leaf")
+
+    head, text, lines = bundle["proof"].split("\n\n")
+    first, index, *path = head.split("\n")
+    equal(first, "c2sp.org/tlog-proof@v1", "first line of a proof")
+    index = int(index.removeprefix("index "))
+    path = [base64.b64decode(hash, validate=True) for hash in path]
+    equal(text + "\n", file["checkpoint"], "checkpoint")
+    origin, size, root = text.split("\n")
+    size, root = int(size), base64.b64decode(root, validate=True)
+    equal((size, root), (len(leaves), root_of(leaves)), "the log's tree")
+    equal(included(leaf, index, size, path), root, "proof of inclusion")
+    for proof in bundle["consistency"]:
+        old = bytes.fromhex(proof["root"])
+        equal(old, root_of(leaves[: proof["size"]]), "an earlier root")
+        path = [bytes.fromhex(hash) for hash in proof["path"]]
+        equal(grown(old, proof["size"], size, path), root, "proof of consistency")
+    print("ok  log, proofs of inclusion and of consistency")
+
+    log_line, witness_line = lines.removesuffix("\n").split("\n")
+    for line, text_of_key, kind in (
+        (log_line, file["trust"]["log"], 1),
+        (witness_line, file["trust"]["witnesses"][0], 4),
+    ):
+        dash, name, signature = line.split(" ")
+        key_name, key = verifier_key(text_of_key, kind)
+        signature = base64.b64decode(signature, validate=True)
+        equal((dash, name, signature[:4]), ("\u2014", key_name, key_id(name, kind, key)), "signature line")
+        message, signature = (text + "\n").encode(), signature[4:]
+        if kind == 1:
+            equal(name, origin, "origin")
+        else:
+            time, signature = struct.unpack(">Q", signature[:8])[0], signature[8:]
+            message = b"cosignature/v1\ntime %d\n" % time + message
+            equal(message.decode(), file["cosigned_message"], "cosigned message")
+        signed(key.hex(), message, signature.hex(), "the log's signature" if kind == 1 else "cosignature")
+
+
+for check in (report_data, identity, channel, receipt, release, rcar, simulated, published):
     check()

@@ -30,6 +30,8 @@ checks! {
         Span = "published-span", "is for no time, or for more than 90 days", "let it end at most 90 days after it begins, and publish anew";
         /// Not too many reference values, and no two alike.
         Values = "published-values", "has too many reference values, or the same one twice", "list each value once";
+        /// Each reference value is complete for its platform, as in a policy.
+        Value = "published-value", "has a reference value that is not complete for its platform, or has more than it", "docs/policy.md lists what a value of each platform has";
         /// Revocation lists ascend, without repetition, and are not too long.
         Revoked = "published-revoked", "has a revocation list that is too long or not in ascending order", "sort the list, and name each once";
         /// Signatures ascend by their keys, without repetition, one to sixteen.

@@ -197,6 +197,8 @@ impl Statement {
         let distinct: BTreeSet<Vec<u8>> = values.iter().map(canonical::to_vec).collect();
         let few = values.len() <= limits::PUBLISHED_VALUES;
         hold(few && distinct.len() == values.len(), Check::Values, entry)?;
+        let complete = values.iter().all(|value| value.check().is_ok());
+        hold(complete, Check::Value, entry)?;
         let RevokedList {
             measurements,
             statements,

@@ -16,6 +16,8 @@ use anchorhold_encoding::{Digest, sha256};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
+mod published;
+
 /// Seeds of the vectors' keys, one byte repeated 32 times.
 const CHANNEL_SEED: u8 = 2;
 const RECEIPT_SEED: u8 = 3;
@@ -33,6 +35,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
         ("release.json", release()),
         ("rcar.json", rcar_vectors()),
         ("simulated.json", simulated()),
+        ("published.json", published::published()),
     ];
     files
         .into_iter()

@@ -131,3 +131,6 @@ fn keygen(kind: key::Kind, name: Option<&KeyName>, path: &Path, output: &Output)
     }
     Ok(Exit::Yes)
 }
+
+#[cfg(test)]
+mod tests;

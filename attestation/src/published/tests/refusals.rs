@@ -30,7 +30,7 @@ fn statement_refused(spoil: impl FnOnce(&mut Statement)) -> PublishedCheck {
 fn statements_out_of_range_time_or_line() {
     use PublishedCheck as Check;
     type Spoil = fn(&mut Statement);
-    let cases: [(Check, Spoil); 13] = [
+    let cases: [(Check, Spoil); 14] = [
         (Check::Serial, |s| s.serial = 0),
         (Check::Serial, |s| s.serial = limits::INTEGER + 1),
         (Check::Span, |s| s.not_after = s.not_before),
@@ -40,6 +40,7 @@ fn statements_out_of_range_time_or_line() {
         (Check::Values, |s| {
             s.reference_values = (0..=255).chain([0]).map(value).collect()
         }),
+        (Check::Value, |s| s.reference_values[0].minimum_tcb = None),
         (Check::Revoked, |s| {
             s.revoked.statements = vec![Digest::new([2; 32]), Digest::new([1; 32])]
         }),
