@@ -154,10 +154,8 @@ impl LogFolder {
         if tree.root() != last.root {
             return Err(PublisherError::Fork);
         }
-        if let Some(checkpoint) = at.filter(|checkpoint| checkpoint.size > 0) {
-            if tree.root_at(checkpoint.size) != Some(checkpoint.root) {
-                return Err(PublisherError::Fork);
-            }
+        if at.is_some_and(|checkpoint| tree.root_at(checkpoint.size) != Some(checkpoint.root)) {
+            return Err(PublisherError::Fork);
         }
         if size < last.size {
             tree.write(&self.folder, size)?;
@@ -234,10 +232,9 @@ impl LogFolder {
     ) -> Result<(Checkpoint, String), PublisherError> {
         let (logged, tree) = self.read(log)?;
         let checkpoint = logged.checkpoint();
-        if let Some(last) = state.last(log.name()) {
-            if tree.root_at(last.size) != Some(last.root) {
-                return Err(PublisherError::Fork);
-            }
+        let last = state.last(log.name());
+        if last.is_some_and(|last| tree.root_at(last.size) != Some(last.root)) {
+            return Err(PublisherError::Fork);
         }
         let next = Signed {
             root: checkpoint.root,
