@@ -10,6 +10,7 @@
 //! - [`exchange`]: a question and its proven answer; [`kept`]: receipts on disk, judged offline
 //! - [`seen`]: the newest that was ever shown to this client, on disk
 //! - [`proxy`]: a local OpenAI endpoint; [`ask`]: questions from the command line
+//! - [`mod@explain`]: why evidence is refused, check by check, offline
 //! - [`cli`]: the commands
 //! - [`wiped`]: buffers of prompts and answers
 //! - [`error`], [`limits`]: what goes wrong, and how much is taken
@@ -25,6 +26,7 @@ pub mod enclave;
 pub mod endpoint;
 pub mod error;
 pub mod exchange;
+pub mod explain;
 #[cfg(test)]
 mod fake;
 pub mod kept;

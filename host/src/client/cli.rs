@@ -25,6 +25,7 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::trust::Trust;
 
+mod explain;
 mod files;
 mod proxy;
 mod receipt;
@@ -68,6 +69,8 @@ pub enum ClientCommand {
     /// Receipts that were kept
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Tell why evidence in files is refused, or not: every check, offline
+    Explain(explain::Explain),
     /// Compute the digest that names a model, from its public files
     Manifest {
         /// The model's folder
@@ -199,6 +202,7 @@ pub async fn run(command: ClientCommand, output: &Output) -> Result<Exit, Failur
             let texts = request.as_deref().zip(answer.as_deref());
             receipt::run(&file, policy.as_deref(), texts, output)
         }
+        ClientCommand::Explain(question) => explain::run(question, output),
         ClientCommand::Manifest { dir } => manifest(&dir, output),
     }
 }

@@ -81,3 +81,18 @@ pub const CHAT_LINE_BYTES: usize = 1024 * 1024;
 
 /// Between two attempts to fetch new evidence from an enclave that cannot be reached, while the old still holds.
 pub const RENEWAL_PAUSE_SECONDS: u64 = 10;
+
+/// A file to be explained: the largest is an attestation document with everything stapled to it.
+pub const EXPLAIN_FILE: u64 = 8 * 1024 * 1024;
+
+/// Files of one folder of endorsements or anchors: a RIM and a chain for each of a few dozen machines.
+pub const EXPLAIN_FILES: usize = 256;
+
+/// Layers of text forms and compression around evidence: base64 of gzip of JSON of base64 is four; a bomb has more.
+pub const EXPLAIN_DEPTH: usize = 8;
+
+/// Bytes of all layers of one file together: a file of the largest size unpacked a few times over.
+pub const EXPLAIN_BYTES: usize = 48 * 1024 * 1024;
+
+/// Pieces found in one file: sixteen devices with five certificates each, and what is stapled.
+pub const EXPLAIN_PIECES: usize = 256;
