@@ -174,10 +174,11 @@ impl Policy {
             rules.demand(RuleId::InitData, is_sent, fixed, sent.sha256);
         }
         let allowed = match fixed {
-            FixedConfig::MrConfigId(digest) => {
-                self.configs_sha384.contains(digest) && self.configs.contains(named)
+            FixedConfig::MrConfigId(_) | FixedConfig::Rtmr3(_) => {
+                let listed = |config| fixed.is_sha384(config) == Some(true);
+                self.configs_sha384.iter().any(listed) && self.configs.contains(named)
             }
-            _ => self
+            FixedConfig::HostData(_) | FixedConfig::Register(_) => self
                 .configs
                 .iter()
                 .any(|config| fixed.is_sha256(config) == Some(true)),

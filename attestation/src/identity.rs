@@ -41,6 +41,8 @@ pub enum ConfigBoundBy {
     HostData,
     /// TDX's `MRCONFIGID`.
     MrConfigId,
+    /// TDX's RTMR3, extended by measured code.
+    Rtmr3,
     /// Register 8 of a paravisor's vTPM, extended by measured code.
     Pcr8,
 }
@@ -52,6 +54,7 @@ impl ConfigBoundBy {
         match self {
             Self::HostData => "host-data",
             Self::MrConfigId => "mr-config-id",
+            Self::Rtmr3 => "rtmr3",
             Self::Pcr8 => "pcr8",
         }
     }

@@ -21,7 +21,6 @@ use crate::weakness::AcceptedWeaknesses;
 pub mod azure;
 mod error;
 pub mod nvidia;
-#[allow(dead_code)] // until a policy names its profile
 mod preset;
 mod section;
 pub mod snp;
@@ -52,6 +51,7 @@ pub enum Chips {
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) id: Digest<32>,
+    pub(crate) profile: Profile,
     pub(crate) manifests: Vec<Digest<32>>,
     pub(crate) configs: Vec<Digest<32>>,
     pub(crate) configs_sha384: Vec<Digest<48>>,
@@ -74,6 +74,8 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 struct File {
     version: Option<u64>,
+    #[serde(default)]
+    profile: Profile,
     manifest_sha256: Option<OneOrMore<32>>,
     config_sha256: Option<OneOrMore<32>>,
     config_sha384: Option<OneOrMore<48>>,
@@ -125,6 +127,26 @@ fn entries<T>(key: &'static str, list: Option<Vec<T>>) -> Result<Vec<T>, PolicyE
     Ok(list)
 }
 
+impl File {
+    /// The file, completed by its profile. What the profile completes is not there to name a line for, so the file
+    /// alone is asked for the line of an error.
+    fn of(text: &str, mut table: toml::Table) -> Result<Self, PolicyError> {
+        let alone = toml::from_str::<Self>(text).map_err(|error| PolicyError::KeyOrValue {
+            line: line_of(text, &error),
+        });
+        let named = table.get("profile").cloned();
+        match named.map(toml::Value::try_into::<Profile>) {
+            Some(Ok(profile)) => profile.complete(&mut table),
+            Some(Err(_)) | None => return alone,
+        }
+        match table.try_into() {
+            Ok(completed) => Ok(completed),
+            // Wrong with the profile, so wrong without it.
+            Err(_) => alone,
+        }
+    }
+}
+
 /// The line, from 1, on which the error was seen.
 fn line_of(text: &str, error: &toml::de::Error) -> usize {
     let end = error.span().map_or(0, |span| span.start);
@@ -142,12 +164,10 @@ impl Policy {
             return Err(PolicyError::TooLarge);
         }
         let text = str::from_utf8(bytes).map_err(|_| PolicyError::NotText)?;
-        toml::from_str::<toml::Table>(text).map_err(|error| PolicyError::Syntax {
+        let table = toml::from_str::<toml::Table>(text).map_err(|error| PolicyError::Syntax {
             line: line_of(text, &error),
         })?;
-        let file: File = toml::from_str(text).map_err(|error| PolicyError::KeyOrValue {
-            line: line_of(text, &error),
-        })?;
+        let file = File::of(text, table)?;
         match file.version {
             Some(1) => {}
             Some(_) => return Err(PolicyError::Range("version")),
@@ -187,6 +207,7 @@ impl Policy {
         let pins = file.pins.map(|pins| entries("pins", Some(pins)));
         Ok(Self {
             id: sha256(&[bytes]),
+            profile: file.profile,
             manifests: entries("manifest_sha256", manifests)?,
             configs: entries("config_sha256", configs)?,
             configs_sha384,
@@ -210,6 +231,12 @@ impl Policy {
     #[must_use]
     pub const fn id(&self) -> &Digest<32> {
         &self.id
+    }
+
+    /// Whose defaults complete it.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// Seconds after which evidence must be fetched anew.

@@ -179,7 +179,7 @@ fn of_tdx(evidence: &Evidence, quote: tdx::VerifiedQuote, log: Option<ReplayedLo
         product: Product::IntelTdx,
         chip_ids: intel::chip_ids(&quote),
         measurement: body.mr_td,
-        config: FixedConfig::MrConfigId(body.mr_config_id),
+        config: intel::config(body),
         report_data: crate::binding::ReportData::new(body.report_data),
         debug: body.attributes.under_debug(),
         devices: Vec::new(),

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use anchorhold_encoding::Digest;
+use anchorhold_encoding::{Digest, sha384};
 
 use crate::azure::configuration_register_of;
 use crate::identity::ConfigBoundBy;
@@ -19,6 +19,9 @@ pub enum FixedConfig {
     HostData(Digest<32>),
     /// SHA-384 of it, in TDX's `MRCONFIGID`.
     MrConfigId(Digest<48>),
+    /// TDX's RTMR3, where the provider leaves `MRCONFIGID` zero: measured code found it zero and extended it with the
+    /// configuration's SHA-384.
+    Rtmr3(Digest<48>),
     /// Register 8 of a vTPM (SHA-256 bank), which measured code extended with its SHA-256; `None` when the quote
     /// does not cover it.
     Register(Option<Digest<32>>),
@@ -37,7 +40,7 @@ impl FixedConfig {
     pub fn is_set(&self) -> bool {
         match self {
             Self::HostData(digest) => !digest.is_zero(),
-            Self::MrConfigId(digest) => !digest.is_zero(),
+            Self::MrConfigId(digest) | Self::Rtmr3(digest) => !digest.is_zero(),
             Self::Register(value) => value.is_some_and(|value| !value.is_zero()),
         }
     }
@@ -48,6 +51,7 @@ impl FixedConfig {
         match self {
             Self::HostData(_) => ConfigBoundBy::HostData,
             Self::MrConfigId(_) => ConfigBoundBy::MrConfigId,
+            Self::Rtmr3(_) => ConfigBoundBy::Rtmr3,
             Self::Register(_) => ConfigBoundBy::Pcr8,
         }
     }
@@ -56,7 +60,7 @@ impl FixedConfig {
     pub(crate) const fn policy_key(&self) -> &'static str {
         match self {
             Self::HostData(_) | Self::Register(_) => "config_sha256",
-            Self::MrConfigId(_) => "config_sha384",
+            Self::MrConfigId(_) | Self::Rtmr3(_) => "config_sha384",
         }
     }
 
@@ -64,16 +68,26 @@ impl FixedConfig {
     pub(crate) fn is_sha256(&self, config: &Digest<32>) -> Option<bool> {
         match self {
             Self::HostData(digest) => Some(digest == config),
-            Self::MrConfigId(_) => None,
+            Self::MrConfigId(_) | Self::Rtmr3(_) => None,
             Self::Register(value) => Some(*value == Some(configuration_register_of(config))),
+        }
+    }
+
+    /// Whether it is the configuration with this SHA-384; `None` when that cannot be told from it.
+    pub(crate) fn is_sha384(&self, config: &Digest<48>) -> Option<bool> {
+        match self {
+            Self::HostData(_) | Self::Register(_) => None,
+            Self::MrConfigId(digest) => Some(digest == config),
+            // TDX Module ABI Specification, TDG.MR.RTMR.EXTEND.
+            Self::Rtmr3(value) => Some(*value == sha384(&[&[0; 48], config.as_bytes()])),
         }
     }
 
     /// Whether it is the configuration with these digests.
     pub(crate) fn is_of(&self, config: &ConfigDigests) -> bool {
         match self {
-            Self::MrConfigId(digest) => *digest == config.sha384,
-            _ => self.is_sha256(&config.sha256) == Some(true),
+            Self::MrConfigId(_) | Self::Rtmr3(_) => self.is_sha384(&config.sha384) == Some(true),
+            Self::HostData(_) | Self::Register(_) => self.is_sha256(&config.sha256) == Some(true),
         }
     }
 }
@@ -83,6 +97,7 @@ impl fmt::Display for FixedConfig {
         match self {
             Self::HostData(digest) => digest.fmt(f),
             Self::MrConfigId(digest) => digest.fmt(f),
+            Self::Rtmr3(value) => write!(f, "RTMR3 {value}"),
             Self::Register(Some(value)) => write!(f, "register {value}"),
             Self::Register(None) => f.write_str("a register that the quote does not cover"),
         }

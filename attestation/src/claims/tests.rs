@@ -40,10 +40,12 @@ fn a_configuration_is_told_by_the_hash_of_its_field() {
     let other = Digest::new([1; 32]);
     let host_data = FixedConfig::HostData(digests.sha256);
     let mr_config_id = FixedConfig::MrConfigId(digests.sha384);
+    let rtmr3 = FixedConfig::Rtmr3(sha384(&[&[0; 48], digests.sha384.as_bytes()]));
     let pcr = FixedConfig::Register(Some(register));
     for (fixed, by) in [
         (host_data, ConfigBoundBy::HostData),
         (mr_config_id, ConfigBoundBy::MrConfigId),
+        (rtmr3, ConfigBoundBy::Rtmr3),
         (pcr, ConfigBoundBy::Pcr8),
     ] {
         assert!(fixed.is_set());
@@ -69,6 +71,7 @@ fn zeros_and_uncovered_registers_fix_nothing() {
     for nothing in [
         FixedConfig::HostData(Digest::new([0; 32])),
         FixedConfig::MrConfigId(Digest::new([0; 48])),
+        FixedConfig::Rtmr3(Digest::new([0; 48])),
         FixedConfig::Register(Some(Digest::new([0; 32]))),
         FixedConfig::Register(None),
     ] {

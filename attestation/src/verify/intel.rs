@@ -6,9 +6,9 @@
 //! A log that does not replay to the quote's registers refuses the evidence: nothing is taken from it.
 
 use crate::ccel::{EventLog, ReplayedLog};
-use crate::claims::ChipId;
+use crate::claims::{ChipId, FixedConfig};
 use crate::endorsements::{EndorsementKind, Endorsements};
-use crate::tdx::{self, Anchors, Collateral, VerifiedQuote};
+use crate::tdx::{self, Anchors, Collateral, TdBody, VerifiedQuote};
 use crate::time::Timestamp;
 use crate::verify::VerifyError;
 
@@ -42,6 +42,15 @@ pub(super) fn event_log(log: &[u8], quote: &VerifiedQuote) -> Result<ReplayedLog
     parsed
         .and_then(|log| log.replay(quote))
         .map_err(VerifyError::EventLog)
+}
+
+/// Where the configuration was fixed: where a provider lets nobody set `MRCONFIGID`, in RTMR3.
+pub(super) fn config(body: &TdBody) -> FixedConfig {
+    let [_, _, _, rtmr3] = body.rtmr;
+    if body.mr_config_id.is_zero() && !rtmr3.is_zero() {
+        return FixedConfig::Rtmr3(rtmr3);
+    }
+    FixedConfig::MrConfigId(body.mr_config_id)
 }
 
 /// The processor's number, and the platform's where it has one.
