@@ -83,7 +83,7 @@ pub mod verify;
 pub mod weakness;
 pub mod x509;
 
-pub use anchors::Anchors;
+pub use anchors::{Anchors, AnchorsError};
 pub use appraise::{Appraised, ReleaseGrant};
 pub use binding::{
     Binding, BrokerUse, Challenge, ClientUse, DevicesDigest, InclusionProof, Nonce, NonceBatch, ReportData,

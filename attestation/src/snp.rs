@@ -29,6 +29,8 @@ mod vek;
 mod verified;
 
 pub use anchors::Anchors;
+#[cfg(any(test, feature = "insecure-simulated"))]
+pub use authority::{FakeAuthority, FakeChip};
 pub use bits::{GuestPolicy, PlatformBit, PlatformInfo, PolicyBit};
 pub use cert_table::{CertTable, Entry};
 pub use error::{BindingCheck, Check, ReportCheck, SnpError, TableCheck, VekCheck, Whose};
@@ -41,7 +43,20 @@ pub(crate) use vek::Statements;
 pub use vek::{Endorsements, Revocation, SignerKind, VerifiedVek};
 pub use verified::VerifiedReport;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "insecure-simulated"))]
+mod authority;
+// Written for tests, where a panic is how a test fails; nothing of it is in a build for real machines.
+#[cfg(any(test, feature = "insecure-simulated"))]
+#[cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions
+    )
+)]
 pub(crate) mod fake;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,6 +14,10 @@ use std::time::Duration;
 pub const BROKER_CONFIG_BYTES: u64 = 256 * 1024;
 /// Resources of one broker: each attestation is appraised under every policy.
 pub const RESOURCES: usize = 64;
+/// Files in a folder of anchors: six roots are known, each perhaps twice.
+pub const ANCHOR_FILES: usize = 16;
+/// One of them: a root is below 4 KiB, in PEM a third more, and a vendor's file has a chain of three.
+pub const ANCHOR_FILE_BYTES: usize = 32 * 1024;
 /// A policy file: digests and names; the verifier's own limit is lower or equal.
 pub const POLICY_BYTES: u64 = 256 * 1024;
 /// Sessions kept. Only affirmed evidence is kept, so the worst case, 4096 times [`SESSION_EVIDENCE_BYTES`] or

@@ -2,6 +2,8 @@
 //!
 //! Why apart: owner and client verify the same way, and neither imports the other.
 //!
+//! - [`files`]: anchors and endorsements from files
+//!
 //! # Invariants
 //! Unset means the vendors' compiled roots. Endorsements are untrusted wherever they come from: one's own come first,
 //! an enclave's are used beside them, and those that are none are passed over.
@@ -10,6 +12,10 @@ use anchorhold_attestation::{
     Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Policy, Timestamp, Verified, VerifyError,
     limits, verify,
 };
+
+mod files;
+
+pub use files::TrustError;
 
 /// Whom to believe, and the endorsements at hand.
 #[derive(Debug)]

@@ -126,14 +126,7 @@ impl Fake {
 
     /// The report, signed.
     pub(crate) fn signed_report(&self) -> Vec<u8> {
-        let mut report = self.report.clone();
-        let signature = self.vek_key.sign(&report[..0x2a0]);
-        for (place, scalar) in [(0x2a0, &signature[..48]), (0x2e8, &signature[48..])] {
-            for (index, byte) in scalar.iter().rev().enumerate() {
-                report[place + index] = *byte;
-            }
-        }
-        report
+        sign_report(self.report.clone(), &self.vek_key)
     }
 
     /// Proves everything.
@@ -145,6 +138,17 @@ impl Fake {
     pub(crate) fn refusal(&self) -> &'static str {
         self.verify().expect_err("must be refused").id()
     }
+}
+
+/// `report` with its signature, r and s each little endian in 72 bytes.
+pub(crate) fn sign_report(mut report: Vec<u8>, key: &Key) -> Vec<u8> {
+    let signature = key.sign(&report[..0x2a0]);
+    for (place, scalar) in [(0x2a0, &signature[..48]), (0x2e8, &signature[48..])] {
+        for (index, byte) in scalar.iter().rev().enumerate() {
+            report[place + index] = *byte;
+        }
+    }
+    report
 }
 
 fn levels(product: Product) -> Vec<Statement> {

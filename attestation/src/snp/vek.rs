@@ -9,7 +9,6 @@
 
 use x509_cert::der::Decode as _;
 use x509_cert::der::asn1::{Ia5StringRef, ObjectIdentifier};
-use x509_cert::name::Name;
 
 use crate::claims::Class;
 use crate::snp::{Anchors, Product, SnpError, Tcb, VekCheck, Whose};
@@ -269,7 +268,7 @@ impl Statements {
             SignerKind::Vcek { .. } => "SEV-",
             SignerKind::Vlek { .. } => "SEV-VLEK-",
         };
-        let named = authority.and_then(common_name);
+        let named = authority.and_then(Certificate::common_name);
         let product = named.as_deref().and_then(|name| name.strip_prefix(prefix));
         if product != Some(self.product.name()) {
             return Err(SnpError::Vek(VekCheck::Authority));
@@ -281,7 +280,7 @@ impl Statements {
 /// Name and extensions agree on which of the two keys it is.
 fn kind(vek: &Certificate, product: Product) -> Result<SignerKind, SnpError> {
     let neither = SnpError::Vek(VekCheck::Kind);
-    let name = common_name(vek);
+    let name = vek.common_name();
     match (
         name.as_deref(),
         vek.extension(&HARDWARE_ID),
@@ -308,12 +307,6 @@ fn kind(vek: &Certificate, product: Product) -> Result<SignerKind, SnpError> {
         }),
         _ => Err(neither),
     }
-}
-
-fn common_name(certificate: &Certificate) -> Option<String> {
-    let name = Name::from_der(certificate.subject()).ok()?;
-    let found = name.common_name().ok()??;
-    Some(found.value().into_owned())
 }
 
 /// An INTEGER of one byte.

@@ -11,6 +11,7 @@ use x509_cert::der::asn1::{BitStringRef, ObjectIdentifier};
 use x509_cert::der::{Decode as _, Encode as _, Error, Reader as _, SliceReader};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::name::Name;
 use x509_cert::time::Time;
 
 use crate::limits;
@@ -212,6 +213,14 @@ impl Certificate {
     #[must_use]
     pub fn subject(&self) -> &[u8] {
         &self.subject
+    }
+
+    /// The subject's common name, if it has one that can be read. Written by whoever signed the certificate.
+    #[must_use]
+    pub fn common_name(&self) -> Option<String> {
+        let name = Name::from_der(&self.subject).ok()?;
+        let found = name.common_name().ok()??;
+        Some(found.value().into_owned())
     }
 
     /// The first second in which it is valid.

@@ -3,8 +3,9 @@
 //! Why apart: real files cannot show what vendors never issue, and a bare clone has none.
 //!
 //! # Invariants
-//! Built for tests only. What it writes is DER unless a draft says otherwise.
+//! Built for tests and for `insecure-simulated` only. What it writes is DER unless a draft says otherwise.
 
+#[cfg(test)]
 pub(crate) mod ocsp;
 
 use std::sync::{Arc, OnceLock};

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::trust::Trust;
+use crate::trust::{Trust, Verifier};
 
 mod explain;
 mod files;
@@ -106,6 +106,12 @@ pub struct Whom {
     /// What you trust: see docs/policy.md
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    /// Believe the root certificates in this folder and not the vendors': for test hierarchies
+    #[arg(long, value_name = "DIR")]
+    anchors: Option<PathBuf>,
+    /// Use the endorsements of this bundle beside those that the enclave staples
+    #[arg(long, value_name = "FILE")]
+    endorsements: Option<PathBuf>,
 }
 
 /// What goes with each request, and what is kept of it.
@@ -148,7 +154,10 @@ impl Whom {
     }
 
     fn trust(&self) -> Result<Trust, Failure> {
-        policy(&self.policy).map(Trust::from)
+        Ok(Trust {
+            policy: policy(&self.policy)?,
+            verifier: Verifier::read(self.anchors.as_deref(), self.endorsements.as_deref())?,
+        })
     }
 }
 
@@ -174,7 +183,9 @@ impl With {
 /// Says once and loudly that simulated evidence protects nothing.
 fn warn_of_class(class: Class, output: &Output) {
     if class == Class::Insecure {
-        output.talk("warning: insecure-simulated: this enclave protects nothing; for tests only");
+        output.talk(
+            "warning: this evidence is of class insecure: the enclave protects nothing; for tests only",
+        );
     }
 }
 

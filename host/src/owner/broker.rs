@@ -37,7 +37,7 @@ use crate::error::{DeniedRule, Explain};
 use crate::owner::error::StoreError;
 use crate::owner::release_log::Event;
 use crate::owner::store::{BrokerIdentity, Store};
-use crate::trust::Verifier;
+use crate::trust::{TrustError, Verifier};
 use config::{BrokerConfig, ConfigError, ResourceConfig};
 use sessions::Sessions;
 use throttle::Throttle;
@@ -100,6 +100,7 @@ impl Broker {
         clock: Clock,
         observer: Observer,
     ) -> Result<Self, BrokerError> {
+        let verifier = config.verifier(base).map_err(BrokerError::Trust)?;
         let mut resources = Vec::with_capacity(config.resources().len());
         for resource in config.into_resources() {
             if !store.has_key(&resource.key_id)? {
@@ -122,7 +123,7 @@ impl Broker {
             throttle: Mutex::new(Throttle::new(Instant::now())),
             clock,
             observer,
-            verifier: Verifier::compiled(),
+            verifier,
         })
     }
 
@@ -184,6 +185,8 @@ pub enum BrokerError {
     PolicyFile(ResourcePath, std::io::ErrorKind),
     /// The policy file of a resource is no policy.
     Policy(ResourcePath, PolicyError),
+    /// Anchors or endorsements that the configuration names.
+    Trust(TrustError),
     /// A resource names a key that the store does not have.
     NoSuchKey(KeyId),
     /// The store.
@@ -210,6 +213,7 @@ impl fmt::Display for BrokerError {
             Self::Config(error) => error.fmt(f),
             Self::PolicyFile(path, kind) => write!(f, "the policy file of resource {path}: {kind}"),
             Self::Policy(path, error) => write!(f, "the policy of resource {path}: {error}"),
+            Self::Trust(error) => error.fmt(f),
             Self::NoSuchKey(key_id) => write!(f, "the store has no key {key_id}"),
             Self::Store(error) => error.fmt(f),
             Self::Listen(kind) => write!(f, "cannot listen: {kind}"),
@@ -225,6 +229,7 @@ impl Explain for BrokerError {
             Self::Config(error) => error.code(),
             Self::PolicyFile(..) => "policy_file",
             Self::Policy(..) => "policy",
+            Self::Trust(error) => error.code(),
             Self::NoSuchKey(_) => "no_such_key",
             Self::Store(error) => error.code(),
             Self::Listen(_) => "listen",
@@ -236,6 +241,7 @@ impl Explain for BrokerError {
             Self::Config(error) => error.hint(),
             Self::PolicyFile(..) => "policy paths are relative to the broker's configuration file".to_owned(),
             Self::Policy(_, error) => error.hint().to_owned(),
+            Self::Trust(error) => error.hint(),
             Self::NoSuchKey(key_id) => {
                 format!("make it first: anchorhold owner keygen --store DIR --key-id {key_id}")
             }

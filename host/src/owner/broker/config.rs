@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::error::Explain;
 use crate::limits;
+use crate::trust::{TrustError, Verifier};
 
 /// Seconds of a lease when the configuration says nothing: revoking takes effect within the hour.
 const DEFAULT_LEASE_SECONDS: u64 = 3600;
@@ -27,6 +28,8 @@ const SHORTEST_LEASE_SECONDS: u64 = 10;
 pub struct BrokerConfig {
     listen: SocketAddr,
     resources: Vec<ResourceConfig>,
+    anchors: Option<PathBuf>,
+    endorsements: Option<PathBuf>,
 }
 
 /// One resource.
@@ -46,6 +49,8 @@ pub struct ResourceConfig {
 #[serde(deny_unknown_fields)]
 struct Document {
     listen: SocketAddr,
+    anchors: Option<PathBuf>,
+    endorsements: Option<PathBuf>,
     resource: Vec<ResourceEntry>,
 }
 
@@ -107,6 +112,8 @@ impl BrokerConfig {
         Ok(Self {
             listen: file.listen,
             resources,
+            anchors: file.anchors,
+            endorsements: file.endorsements,
         })
     }
 
@@ -120,6 +127,13 @@ impl BrokerConfig {
     #[must_use]
     pub fn resources(&self) -> &[ResourceConfig] {
         &self.resources
+    }
+
+    /// How evidence is proven: under the roots and with the endorsements of the files named, relative to `base`.
+    pub(super) fn verifier(&self, base: &Path) -> Result<Verifier, TrustError> {
+        let path = |named: &Option<PathBuf>| named.as_ref().map(|path| base.join(path));
+        let (anchors, endorsements) = (path(&self.anchors), path(&self.endorsements));
+        Verifier::read(anchors.as_deref(), endorsements.as_deref())
     }
 
     pub(super) fn into_resources(self) -> Vec<ResourceConfig> {
