@@ -93,6 +93,10 @@ impl<'de> Deserialize<'de> for Hex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Profile;
+    use crate::policy::azure::{AzurePolicy, AzureSection};
+    use crate::policy::nvidia::{NvidiaPolicy, NvidiaSection};
+    use crate::policy::tdx::{TdxPolicy, TdxSection};
 
     #[test]
     fn a_date_has_one_form() {
@@ -133,5 +137,63 @@ mod tests {
         assert_eq!(zero_unless::<2>("k", None), Ok(vec![Digest::new([0; 2])]));
         let given = vec![Digest::new([1; 2])];
         assert_eq!(zero_unless("k", Some(given.clone())), Ok(given));
+    }
+
+    /// The keys that a section knows: what its reader would have taken instead of one that it does not know.
+    fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
+        let error = toml::from_str::<T>("no-such-key = 1").err().unwrap().to_string();
+        let (_, known) = error.split_once("expected one of").unwrap();
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// A section of the documentation.
+    fn page(title: &str) -> &'static str {
+        let page = include_str!("../../../docs/policy.md");
+        let (_, section) = page.split_once(&format!("\n## {title}\n")).unwrap();
+        section
+            .split_once("\n## ")
+            .map_or(section, |(section, _)| section)
+    }
+
+    fn example(title: &str) -> toml::Table {
+        let (_, text) = page(title).split_once("```toml\n").unwrap();
+        text.split_once("```").unwrap().0.parse().unwrap()
+    }
+
+    #[test]
+    fn the_documentation_lists_each_key_and_its_examples_are_policies() {
+        let sections = [
+            ("tdx", keys::<TdxSection>()),
+            ("azure", keys::<AzureSection>()),
+            ("nvidia", keys::<NvidiaSection>()),
+        ];
+        for (name, keys) in sections {
+            assert!(keys.len() > 10, "{name}");
+            let page = page(&format!("Section `[{name}]`"));
+            let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+            let named = |row: &&str| -> Vec<String> {
+                let cell = row.split('|').nth(1).unwrap();
+                cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+            };
+            let listed: Vec<String> = rows.iter().flat_map(named).collect();
+            for key in &keys {
+                assert!(listed.contains(key), "docs/policy.md lacks {name}.{key}");
+            }
+            for key in listed.iter().filter(|key| !key.contains('.')) {
+                assert!(keys.contains(key), "docs/policy.md has {name}.{key}");
+            }
+        }
+        let table = |title, name: &str| example(title)[name].clone();
+        let tdx: TdxSection = table("Section `[tdx]`", "tdx").try_into().unwrap();
+        assert!(TdxPolicy::new(tdx, false, &[]).is_ok());
+        let azure: AzureSection = table("Section `[azure]`", "azure").try_into().unwrap();
+        assert!(AzurePolicy::new(azure).is_ok());
+        let nvidia: NvidiaSection = table("Section `[nvidia]`", "nvidia").try_into().unwrap();
+        assert_eq!(NvidiaPolicy::new(nvidia).unwrap().gpus, 1);
+        let mut profiled = example("Profiles");
+        let profile: Profile = profiled["profile"].clone().try_into().unwrap();
+        profile.complete(&mut profiled);
+        let tdx: TdxSection = profiled["tdx"].clone().try_into().unwrap();
+        assert!(TdxPolicy::new(tdx, false, &[Digest::new([1; 48])]).is_ok());
     }
 }

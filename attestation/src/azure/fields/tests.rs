@@ -1,6 +1,6 @@
 //! Every field is there: what changes in the claims or the quote changes in the list, and where it should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anchorhold_encoding::Digest;
 
@@ -127,4 +127,21 @@ fn registers_clock_and_hardware_are_in_the_list() {
     );
     assert_eq!(before["azure.hcl_measurement"], before["snp.measurement"]);
     assert!(before.contains_key("azure.attestation_key"));
+}
+
+/// The names in the page's section "Fields".
+fn listed() -> BTreeSet<String> {
+    let page = include_str!("../../../../docs/platforms/azure.md");
+    let section = page.split("## Fields").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_page_lists_each_field() {
+    let names = fields(VM, &values()).into_keys();
+    let names: BTreeSet<_> = names.filter(|name| name.starts_with("azure.")).collect();
+    assert_eq!(listed(), names);
 }

@@ -1,6 +1,6 @@
 //! Every field is there: what changes in a report or a certificate changes in the list, and where it should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::nvidia::fixture::{FIRMWARE, Maker, device_chain, gpu_fields, switch_fields, tcb_info};
@@ -148,4 +148,29 @@ fn measurements_certificates_and_answers_are_in_the_list() {
         Value::Text("blackwell".to_owned())
     );
     assert_eq!(blackwell["nvidia.chip"], Value::Text("GB202".to_owned()));
+}
+
+/// The names in the page's section "Fields".
+fn listed() -> BTreeSet<String> {
+    let page = include_str!("../../../../docs/platforms/nvidia.md");
+    let section = page.split("## Fields").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_page_lists_each_field() {
+    let maker = Maker::new();
+    let gpu = map(&maker.device("GH100", &all_gpu_fields(), false));
+    let switch = map(&maker.device("LS_10", &switch_fields([1; 8], &[[2; 8]; 8]), false));
+    let names = gpu.into_keys().chain(switch.into_keys());
+    // The page names the first and the last measurement, and the rule for fields without a known form.
+    let counted = |name: &str| {
+        (1..63).any(|index| name.starts_with(&format!("nvidia.measurement.{index:02}")))
+            || name.contains(".undocumented.")
+    };
+    let names: BTreeSet<_> = names.filter(|name| !counted(name)).collect();
+    assert_eq!(listed(), names);
 }

@@ -1,6 +1,6 @@
 //! Every field is there: what changes in evidence changes in the list, and where it should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::authority::Plan;
 use super::*;
@@ -147,4 +147,20 @@ fn what_an_old_body_does_not_have_is_absent() {
     assert_eq!(old["tdx.platform.smt"], Value::Flag(true));
     assert_eq!(old["tdx.tcb.status"], Value::Text("UpToDate".to_owned()));
     assert_eq!(old["tdx.collateral.pck_crl"], Value::Number(41));
+}
+
+/// The names in the page's section "Fields".
+fn listed() -> BTreeSet<String> {
+    let page = include_str!("../../../../docs/platforms/tdx.md");
+    let section = page.split("## Fields").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_page_lists_each_field() {
+    let names: BTreeSet<_> = fields(&newest()).into_keys().collect();
+    assert_eq!(listed(), names);
 }
