@@ -121,7 +121,8 @@ impl fmt::Display for Naming {
 /// What the table is held against.
 pub(crate) struct Machine<'a> {
     parts: Vec<Part>,
-    tcbs: [(&'static str, &'a Tcb); 3],
+    /// Reported, committed, at launch.
+    tcbs: [&'a Tcb; 3],
     /// Bits that are one in both vectors; none before version 5 of the report.
     mitigations: u64,
     naming: Naming,
@@ -132,11 +133,7 @@ impl<'a> Machine<'a> {
         let said: &Report = report.report();
         Self {
             parts: Part::possible(said, report.product()),
-            tcbs: [
-                ("reported", &said.reported_tcb),
-                ("committed", &said.committed_tcb),
-                ("launch", &said.launch_tcb),
-            ],
+            tcbs: [&said.reported_tcb, &said.committed_tcb, &said.launch_tcb],
             mitigations: said.launch_mitigations.unwrap_or(0) & said.current_mitigations.unwrap_or(0),
             naming,
         }
@@ -174,16 +171,15 @@ impl Weakness {
         for demand in self.demands {
             match *demand {
                 Demand::Level(parts, component, minimum) if machine.any_of(parts) => {
-                    for (which, tcb) in machine.tcbs {
-                        let level = tcb.component(component).unwrap_or(0);
-                        rules.demand_unless(
-                            RuleId::KnownWeakness,
-                            level >= minimum,
-                            accepted,
-                            format_args!("{} fixed: {which} {} {minimum}", self.id, component.name()),
-                            level,
-                        );
-                    }
+                    let levels = machine.tcbs.map(|tcb| tcb.component(component).unwrap_or(0));
+                    let [reported, committed, launch] = levels;
+                    rules.demand_unless(
+                        RuleId::KnownWeakness,
+                        levels.iter().all(|level| *level >= minimum),
+                        accepted,
+                        format_args!("{} fixed: {} {minimum}", self.id, component.name()),
+                        format_args!("{reported} reported, {committed} committed, {launch} at launch"),
+                    );
                 }
                 Demand::Mitigation(parts, bit) if machine.any_of(parts) => {
                     let mask = 1_u64.checked_shl(bit).unwrap_or(0);

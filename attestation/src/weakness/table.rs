@@ -103,16 +103,17 @@ const ROWS: &[Weakness] = &[
         title: "RMPocalypse: the host writes the RMP while it is made",
         published: "2025-10-14",
         checked: CHECKED,
-        source: "AMD-SB-3020; Schlüter and Shinde, CCS 2025; levels read in pi-tee's review of 2026-10-08; \
-                 none read for Milan, nor for the microcode of Bergamo and Turin Dense",
+        source: "AMD-SB-3020; Schlüter and Shinde, CCS 2025; levels read in pi-tee's review of 2026-10-08, \
+                 Milan's bit in atakit; none read for the microcode of Bergamo and Turin Dense",
         demands: &[
+            Mitigation(MILANS, 1),
             Level(GENOAS, Snp, 0x1b),
             Level(&[Genoa], Microcode, 0x56),
             Level(&[GenoaX], Microcode, 0x51),
             Level(TURINS, Snp, 0x04),
             Level(&[Turin], Microcode, 0x50),
         ],
-        by_chip: &[Amd(Milan), Amd(MilanX), Amd(Bergamo), Amd(TurinDense)],
+        by_chip: &[Amd(Bergamo), Amd(TurinDense)],
     },
     Weakness {
         id: "tee.fail",
