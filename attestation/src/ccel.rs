@@ -141,5 +141,8 @@ fn sha384(parts: &[&[u8]]) -> Digest<48> {
     Digest::new(out)
 }
 
+#[cfg(anchorhold_fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -67,13 +67,19 @@ pub mod nvidia;
 pub mod parse;
 pub mod policy;
 pub mod published;
+#[cfg(test)]
+mod random;
 pub mod rcar;
 pub mod receipt;
 pub mod reference;
 pub mod release;
+#[cfg(test)]
+mod seeds;
 mod signature;
 pub mod simulated;
 pub mod snp;
+#[cfg(test)]
+mod spoil;
 pub mod tdx;
 #[cfg(test)]
 mod testdata;

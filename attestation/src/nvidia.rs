@@ -63,5 +63,8 @@ pub use version::{
     vbios_rim_id,
 };
 
+#[cfg(anchorhold_fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod tests;

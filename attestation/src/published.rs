@@ -216,6 +216,9 @@ pub fn verify(
 }
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
+#[cfg(anchorhold_fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -58,5 +58,8 @@ mod authority;
     )
 )]
 pub(crate) mod fake;
+#[cfg(anchorhold_fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod tests;

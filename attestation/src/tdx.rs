@@ -95,5 +95,8 @@ pub fn verify(
     })
 }
 
+#[cfg(anchorhold_fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod tests;

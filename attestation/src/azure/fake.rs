@@ -303,3 +303,23 @@ pub(crate) fn guest(vm: &str, values: &[Digest<32>; 24]) -> VerifiedGuest {
     )
     .unwrap()
 }
+
+/// What one machine of each kind of key sends, for the targets of `fuzz/`.
+pub(crate) fn seeds() -> Vec<crate::seeds::Seed> {
+    let mut all = Vec::new();
+    for key in [FakeKey::rsa(), FakeKey::p256()] {
+        let fake = Fake::new(key);
+        let (message, claims) = (fake.message(), fake.claims.as_bytes());
+        let (td, _) = td_report(&fake.report_data, [3; 48]);
+        // The target's own framing: length of the message, number of values.
+        let lengths = [u8::try_from(message.len()).unwrap(), 24];
+        all.push((
+            "azure-quote",
+            [&lengths, message.as_slice(), &key.sign(&message)].concat(),
+        ));
+        all.push(("azure-claims", claims.to_vec()));
+        all.push(("azure-hcl", hcl(2, &fake.snp_report(), claims)));
+        all.push(("azure-hcl", hcl(4, &td, claims)));
+    }
+    all
+}

@@ -12,6 +12,8 @@ use crate::snp::{Anchors, Endorsements, VerifiedReport, VerifiedVek};
 use crate::testdata::evidence;
 use crate::time::Timestamp;
 
+mod bits;
+
 /// 2025-06-01: the chips' certificates are valid.
 const AT: Timestamp = Timestamp::from_unix(1_748_736_000);
 

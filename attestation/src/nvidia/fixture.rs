@@ -396,3 +396,22 @@ impl Maker {
         verify_rim(text.as_bytes(), &anchors, AT).unwrap()
     }
 }
+
+/// Reports, leaves and a RIM, for the targets of `fuzz/`.
+pub(crate) fn seeds() -> Vec<crate::seeds::Seed> {
+    let switch = unsigned(32, &switch_fields([9; 8], &[[7; 8]; 8]));
+    let mut all = vec![
+        ("nvidia-gpu", gpu_report(&gpu_fields(), &Key::p384())),
+        ("nvidia-switch", signed(switch, &Key::p384())),
+    ];
+    for chip in ["GH100", "GB100", "LS_10"] {
+        all.push(("nvidia-leaf", device_chain(chip).der().swap_remove(0)));
+    }
+    let chain = rim_chain();
+    let draft = RimDraft::gpu("570.86.10", &[1, 2]);
+    all.push((
+        "nvidia-rim",
+        draft.sign_as_nvidia(&chain.der(), chain.leaf_key()).into_bytes(),
+    ));
+    all
+}

@@ -241,7 +241,7 @@ pub(super) fn said_architecture(leaf: &Certificate) -> Option<Architecture> {
 }
 
 /// Chip and serial number: `NVIDIA:<chip>:<16 hexadecimal digits>`, the leaf's only alternative name.
-fn device_info(leaf: &Certificate) -> Option<(String, Digest<8>)> {
+pub(super) fn device_info(leaf: &Certificate) -> Option<(String, Digest<8>)> {
     let names = SubjectAltName::from_der(leaf.extension(&SUBJECT_ALT_NAME)?).ok()?;
     let [GeneralName::OtherName(name)] = names.0.as_slice() else {
         return None;
@@ -290,7 +290,7 @@ fn composite_device_id(chain: &VerifiedChain) -> Result<Digest<48>, DeviceError>
 }
 
 /// The first firmware id and the flags of a TCB info, whose fields are all optional and in the order of their tags.
-fn tcb_info(leaf: &Certificate) -> Option<(Digest<48>, Option<DiceFlags>)> {
+pub(super) fn tcb_info(leaf: &Certificate) -> Option<(Digest<48>, Option<DiceFlags>)> {
     let mut outer = SliceReader::new(leaf.extension(&TCB_INFO)?).ok()?;
     let fields = outer
         .sequence(|part| {

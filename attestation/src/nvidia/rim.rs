@@ -13,7 +13,7 @@ use crate::nvidia::error::RimError;
 use crate::nvidia::xml;
 use crate::time::Timestamp;
 
-mod signature;
+pub(super) mod signature;
 mod tag;
 
 pub use tag::{Edition, Rim, RimMeasurement};

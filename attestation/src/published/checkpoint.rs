@@ -53,7 +53,7 @@ impl Checkpoint {
         cosigned(&self.text(), time)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let checkpoint = Self {
             origin: lines.next()?.parse().ok()?,

@@ -166,3 +166,18 @@ pub(super) fn cosignature(checkpoint: &Checkpoint, seed: u8, time: Timestamp) ->
     let bytes = [time.unix().to_be_bytes().as_slice(), signature.as_bytes()].concat();
     witness_key(seed).line(&bytes)
 }
+
+/// A bundle, its parts, and what a reader keeps and trusts, for the targets of `fuzz/`.
+pub(crate) fn seeds() -> Vec<crate::seeds::Seed> {
+    let signed = signed(&statement(7), &PUBLISHERS);
+    let mut log = Log::with(3);
+    let index = log.append(&signed);
+    let bundle = log.bundle(&signed, index, &WITNESSES, &[3]);
+    let proof = Bundle::parse(&bundle).unwrap().proof().to_owned();
+    vec![
+        ("published", bundle),
+        ("published", signed.encode()),
+        ("log-text", proof.into_bytes()),
+        ("log-text", log.note(&WITNESSES).into_bytes()),
+    ]
+}

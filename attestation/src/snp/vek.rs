@@ -263,7 +263,7 @@ impl Statements {
     }
 
     /// The authority is named as the one for this product and kind. That it issued is for the chain to prove.
-    fn issued_by(&self, authority: Option<&Certificate>) -> Result<(), SnpError> {
+    pub(super) fn issued_by(&self, authority: Option<&Certificate>) -> Result<(), SnpError> {
         let prefix = match self.kind {
             SignerKind::Vcek { .. } => "SEV-",
             SignerKind::Vlek { .. } => "SEV-VLEK-",

@@ -8,7 +8,7 @@
 //! in their one form ([`super::pem`]), documents are the exact text that Intel signed. At most
 //! [`limits::TDX_COLLATERAL`] bytes.
 
-use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
+use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo, TcbStatus};
 use serde::Deserialize;
 use x509_cert::der::DateTime;
 
@@ -90,6 +90,8 @@ impl Collateral {
         };
         let tcb_info: TcbInfo = document(&raw.tcb_info, Document::TcbInfo)?;
         let qe_identity: QeIdentity = document(&raw.qe_identity, Document::QeIdentity)?;
+        texts_of_tcb_info(&tcb_info).ok_or(shapeless(Document::TcbInfo))?;
+        texts_of_qe_identity(&qe_identity).ok_or(shapeless(Document::QeIdentity))?;
         Ok(Self {
             tcb_info_dates: dates(&tcb_info.issue_date, &tcb_info.next_update, Document::TcbInfo)?,
             qe_identity_dates: dates(
@@ -166,23 +168,74 @@ const fn digit(character: u8) -> Option<u8> {
 }
 
 fn document<T: serde::de::DeserializeOwned>(text: &str, document: Document) -> Result<T, TdxError> {
-    serde_json::from_str(text).map_err(|_| TdxError::Document {
-        check: DocumentCheck::Shape,
-        document,
-    })
+    serde_json::from_str(text).map_err(|_| shapeless(document))
 }
 
 fn dates(issued: &str, next_update: &str, document: Document) -> Result<Dates, TdxError> {
-    let read = |text: &str| {
-        date(text).ok_or(TdxError::Document {
-            check: DocumentCheck::Shape,
-            document,
-        })
-    };
+    let read = |text: &str| date(text).ok_or(shapeless(document));
     Ok(Dates {
         issued: read(issued)?,
         next_update: read(next_update)?,
     })
+}
+
+const fn shapeless(document: Document) -> TdxError {
+    TdxError::Document {
+        check: DocumentCheck::Shape,
+        document,
+    }
+}
+
+/// Texts of TCB information that dcap-qvl reads late, or only if a quote leads there: each has its form (PCS).
+fn texts_of_tcb_info(info: &TcbInfo) -> Option<()> {
+    use TcbStatus::{OutOfDate, Revoked, TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, UpToDate};
+    for level in &info.tcb_levels {
+        date(&level.tcb_date)?;
+        // Conclusions about two levels, never a level's own status.
+        let concluded = [TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded];
+        (!concluded.contains(&level.tcb_status)).then_some(())?;
+    }
+    let base = info.tdx_module.iter();
+    let modules = base.map(|module| (&module.mrsigner, &module.attributes, &module.attributes_mask));
+    let identities = info.tdx_module_identities.iter();
+    let identities = identities.map(|module| (&module.mrsigner, &module.attributes, &module.attributes_mask));
+    for (signer, attributes, mask) in modules.chain(identities) {
+        (is_hexadecimal(signer, 48) && is_hexadecimal(attributes, 8) && is_hexadecimal(mask, 8))
+            .then_some(())?;
+    }
+    for level in info
+        .tdx_module_identities
+        .iter()
+        .flat_map(|module| &module.tcb_levels)
+    {
+        date(&level.tcb_date)?;
+        [UpToDate, OutOfDate, Revoked]
+            .contains(&level.tcb_status)
+            .then_some(())?;
+    }
+    (is_hexadecimal(&info.fmspc, 6) && is_hexadecimal(&info.pce_id, 2)).then_some(())
+}
+
+/// The same of an identity of the quoting enclave.
+fn texts_of_qe_identity(identity: &QeIdentity) -> Option<()> {
+    use TcbStatus::{ConfigurationNeeded, OutOfDate, OutOfDateConfigurationNeeded, Revoked, UpToDate};
+    let known = [
+        UpToDate,
+        OutOfDate,
+        ConfigurationNeeded,
+        Revoked,
+        OutOfDateConfigurationNeeded,
+    ];
+    for level in &identity.tcb_levels {
+        date(&level.tcb_date)?;
+        known.contains(&level.tcb_status).then_some(())?;
+    }
+    Some(())
+}
+
+/// Hexadecimal of this many bytes. Intel writes both cases.
+fn is_hexadecimal(text: &str, bytes: usize) -> bool {
+    Some(text.len()) == bytes.checked_mul(2) && text.bytes().all(|character| character.is_ascii_hexdigit())
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`, the only form Intel writes.

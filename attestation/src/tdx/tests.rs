@@ -9,6 +9,7 @@ pub(crate) mod authority;
 mod bits;
 mod corpus;
 mod explain;
+mod oracle;
 mod refusals;
 
 /// A verified quote of TDX 1.5 with this change of its body, for tests of what is bound to quotes.
@@ -33,6 +34,27 @@ pub(crate) fn verified_real(test: &str, folder: &str, now: &str) -> Option<(Veri
     let collateral = Collateral::parse(&json).unwrap();
     let now = time(now);
     Some((verify(&quote, &collateral, &Anchors::intel(), now).unwrap(), now))
+}
+
+/// Quotes of every version and body with their collateral, for the targets of `fuzz/`.
+pub(crate) fn seeds() -> Vec<crate::seeds::Seed> {
+    let mut all = Vec::new();
+    for (version, body_type) in [(4, 2), (5, 2), (5, 3), (5, 4)] {
+        let plan = authority::Plan {
+            version,
+            body_type,
+            ..authority::Plan::default()
+        };
+        let made = plan.make();
+        let chain = quote::Quote::parse(&made.quote).unwrap().pck_chain.to_vec();
+        all.extend([
+            ("tdx-certificates", chain),
+            ("tdx-certificates", made.root.clone()),
+        ]);
+        all.push(("tdx-collateral", made.collateral.to_string().into_bytes()));
+        all.push(("tdx-quote", made.quote));
+    }
+    all
 }
 
 /// Seconds since 1970 of `YYYY-MM-DDThh:mm:ssZ`.

@@ -11,6 +11,8 @@ use crate::nvidia::tests::{device_files, nonce_of};
 use crate::x509::Fault;
 use crate::x509::forge::{Key, NOW};
 
+mod bits;
+
 fn verified(chain: &Chain, report: &[u8]) -> Result<VerifiedDevice, DeviceError> {
     let der = chain.der();
     verify_device(report, &der, &NONCE, &[], &device_anchors(&der), AT)
@@ -170,45 +172,6 @@ fn a_leaf_names_its_chip_its_issuer_and_its_firmware() {
         chain.leaf().extensions.pop();
     };
     assert_eq!(chain_error(without), DeviceError::LeafFirmwareId);
-}
-
-/// Every single bit, every truncation, and a byte too many.
-fn every_bit_counts(test: &str, folder: &str) {
-    let Some((mut report, chain)) = device_files(test, folder, "report.hex") else {
-        return;
-    };
-    let nonce = nonce_of(&report);
-    let identity = DeviceIdentity::verify(&chain, Anchors::nvidia().device(), AT).unwrap();
-    assert!(check_report(&report, &identity, &nonce).is_ok());
-    for bit in 0..report.len() * 8 {
-        report[bit / 8] ^= 1 << (bit % 8);
-        assert!(check_report(&report, &identity, &nonce).is_err(), "bit {bit}");
-        report[bit / 8] ^= 1 << (bit % 8);
-    }
-    for length in 0..report.len() {
-        assert!(
-            check_report(&report[..length], &identity, &nonce).is_err(),
-            "{length}"
-        );
-    }
-    report.push(0);
-    assert!(check_report(&report, &identity, &nonce).is_err());
-}
-
-#[test]
-fn every_bit_and_every_length_of_a_real_gpus_report_counts() {
-    every_bit_counts(
-        "every_bit_and_every_length_of_a_real_gpus_report_counts",
-        "b100-575-sdk",
-    );
-}
-
-#[test]
-fn every_bit_and_every_length_of_a_real_switchs_report_counts() {
-    every_bit_counts(
-        "every_bit_and_every_length_of_a_real_switchs_report_counts",
-        "ls10-switch-sdk",
-    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ const ECDSA_SHA384: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
 const CHAIN_LENGTH: usize = 4;
 
 /// What a signature covers, and who made it.
-pub(super) struct Signed {
+pub(in crate::nvidia) struct Signed {
     /// The document without its signature, in canonical form.
     pub(super) canonical: Vec<u8>,
     pub(super) chain: VerifiedChain,
@@ -44,7 +44,11 @@ struct Parts<'a> {
 }
 
 /// Checks the signature in `document` under `anchor` as of `now`.
-pub(super) fn verify(document: &Element<'_>, anchor: &Anchor, now: Timestamp) -> Result<Signed, RimError> {
+pub(in crate::nvidia) fn verify(
+    document: &Element<'_>,
+    anchor: &Anchor,
+    now: Timestamp,
+) -> Result<Signed, RimError> {
     let parts = parts(document).ok_or(RimError::SignatureForm)?;
     // What needs no key comes first.
     let document_form = canonical(document, &[], is_signature);

@@ -288,11 +288,27 @@ fn every_byte_of_a_rim_counts_but_line_feeds_after_it() {
 }
 
 #[test]
-fn bytes_of_a_real_rim_count() {
-    let path = "nvidia/h100-545-gonvtrust/driver_rim.xml";
-    let Some(real) = testdata::evidence("bytes_of_a_real_rim_count", path) else {
-        return;
-    };
-    // 2024-06-01; 13 is prime to the length of every line that repeats.
-    every_byte_counts(&real, &Anchors::nvidia(), Timestamp::from_unix(1_717_200_000), 13);
+fn bytes_of_real_rims_of_each_kind_count() {
+    // 2024-06-01 and 2026-06-01.
+    for (path, now) in [
+        ("h100-545-gonvtrust/driver_rim.xml", 1_717_200_000),
+        ("h100-545-gonvtrust/vbios_rim.xml", 1_717_200_000),
+        ("ls10-switch-sdk/vbios_rim.xml", 1_780_272_000),
+    ] {
+        let test = "bytes_of_real_rims_of_each_kind_count";
+        let Some(real) = testdata::evidence(test, &format!("nvidia/{path}")) else {
+            return;
+        };
+        let (anchors, now) = (Anchors::nvidia(), Timestamp::from_unix(now));
+        // 37 is prime to the length of every line that repeats.
+        let step = if testdata::thorough() { 1 } else { 37 };
+        every_byte_counts(&real, &anchors, now, step);
+        let whole = real.trim_ascii_end().len();
+        for length in (0..whole).step_by(step) {
+            assert!(
+                verify_rim(&real[..length], &anchors, now).is_err(),
+                "{path}: {length}"
+            );
+        }
+    }
 }

@@ -14,6 +14,7 @@ use sev::parser::ByteParser as _;
 
 use super::real::CASES;
 use super::*;
+use crate::random::{Random, mutations_asked_for};
 use crate::time::Timestamp;
 use crate::x509::forge::certificate_usage;
 
@@ -86,27 +87,6 @@ impl Evidence {
             return false;
         };
         (&chain, &report).verify().is_ok()
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
     }
 }
 
@@ -278,11 +258,9 @@ fn sev_is_never_stricter_on_what_is_signed_again() {
 
 /// A nightly run sets `ANCHORHOLD_MUTATIONS` to 100000: about ten minutes.
 #[test]
-#[allow(clippy::disallowed_methods)] // a test may be asked for more
 fn sev_is_never_stricter_in_a_nightly_run_and_every_difference_is_seen() {
     const NAME: &str = "snp::sev_is_never_stricter_in_a_nightly_run_and_every_difference_is_seen";
-    let asked = std::env::var_os("ANCHORHOLD_MUTATIONS").and_then(|text| text.to_str()?.parse().ok());
-    let Some(count) = asked.filter(|count: &usize| *count >= 4_000) else {
+    let Some(count) = mutations_asked_for() else {
         // Past the capture of test output: nobody is left to tell when standard error is gone.
         let _ = writeln!(
             std::io::stderr(),

@@ -58,6 +58,8 @@ pub(crate) struct Made {
     pub(crate) quote: Vec<u8>,
     pub(crate) collateral: Value,
     pub(crate) root: Vec<u8>,
+    /// The PCK certificate's key, as its curve encodes a point.
+    pub(crate) pck: Vec<u8>,
 }
 
 const ROOT: usize = 0;
@@ -286,6 +288,7 @@ impl Plan {
             quote: self.quote(&attestation, &pck, &chain),
             collateral,
             root: root_der,
+            pck: pck.der_bytes().to_vec(),
         }
     }
 

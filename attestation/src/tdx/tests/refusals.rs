@@ -359,3 +359,40 @@ fn collateral_of_another_hierarchy_is_refused() {
         );
     }
 }
+
+/// Found by signing random changes again: dcap-qvl refused these while it compared, and nothing here could say why; a
+/// date that is none was refused as if two parsers had read the quote differently.
+#[test]
+fn texts_that_are_read_late_have_their_form_from_the_start() {
+    const FAULTS: &[(&str, Change)] = &[
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tdxModule"]["attributesMask"] = "QE".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tdxModule"]["mrsigner"] = "0".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tdxModuleIdentities"][0]["attributes"] = "00".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb =
+                |tcb| tcb["tdxModuleIdentities"][0]["tcbLevels"][1]["tcbStatus"] = "SWHardeningNeeded".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tdxModuleIdentities"][0]["tcbLevels"][1]["tcbDate"] = "2029".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tcbLevels"][0]["tcbDate"] = "2029-02-30T00:00:00Z".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.tcb = |tcb| tcb["tcbLevels"][1]["tcbStatus"] = "TDRelaunchAdvised".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.identity = |qe| qe["tcbLevels"][1]["tcbStatus"] = "SWHardeningNeeded".into()
+        }),
+        ("tdx-document-shape", |plan| {
+            plan.identity = |qe| qe["tcbLevels"][0]["tcbDate"] = "2029-02-30T00:00:00Z".into()
+        }),
+    ];
+    judge(FAULTS);
+}
