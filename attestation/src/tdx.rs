@@ -64,7 +64,7 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<VerifiedQuote, TdxError> {
     let parsed = quote::Quote::parse(quote)?;
-    let chain = checks::PckChain::parse(parsed.pck_chain)?;
+    let chain = checks::PckChain::parse_beside(parsed.pck_chain, collateral)?;
     checks::before(parsed.pck_chain, &chain, collateral, anchors, now)?;
     // Debug and service domains are claims here, and judged by policy.
     let claims = QuoteVerifier::<crypto::Backend>::new_with_config(anchors.root().to_vec())

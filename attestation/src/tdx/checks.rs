@@ -6,6 +6,8 @@
 //! # Invariants
 //! Every certificate, list and document of the collateral and the quote passes here before any is used.
 
+use std::borrow::Cow;
+
 use super::anchors::Anchors;
 use super::certificate::{CrlFacts, Facts};
 use super::collateral::{Collateral, Dates};
@@ -21,23 +23,45 @@ const SIGNER: &[&str] = &["Intel SGX TCB Signing"];
 const ROOT: &[&str] = &["Intel SGX Root CA"];
 
 /// The PCK chain that came in the quote: platform, authority, root.
-pub(super) struct PckChain {
+pub(super) struct PckChain<'a> {
     pub(super) pck: Facts,
-    pub(super) authority: Facts,
-    pub(super) root: Facts,
+    pub(super) authority: Cow<'a, Facts>,
+    pub(super) root: Cow<'a, Facts>,
 }
 
-impl PckChain {
+impl PckChain<'static> {
     pub(super) fn parse(text: &[u8]) -> Result<Self, TdxError> {
         let [pck, authority, root] =
             pem::chain(text).map_err(|_| wrong(CertificateCheck::Text, Certificate::Pck))?;
-        let facts = |der, whose| Facts::parse(der).ok_or_else(|| wrong(CertificateCheck::Encoding, whose));
         Ok(Self {
             pck: facts(pck, Certificate::Pck)?,
-            authority: facts(authority, Certificate::PckCa)?,
-            root: facts(root, Certificate::Root)?,
+            authority: Cow::Owned(facts(authority, Certificate::PckCa)?),
+            root: Cow::Owned(facts(root, Certificate::Root)?),
         })
     }
+}
+
+impl<'a> PckChain<'a> {
+    /// The same, beside collateral: where the text above the first certificate is the one that the collateral shows, it is
+    /// not read again. Where it is not, the collateral is of another authority.
+    pub(super) fn parse_beside(text: &[u8], collateral: &'a Collateral) -> Result<Self, TdxError> {
+        let known = collateral.raw.pck_crl_issuer_chain.as_bytes();
+        match pem::first(text) {
+            Some((pck, above)) if above == known => {
+                let [authority, root] = &collateral.crl_issuer;
+                Ok(Self {
+                    pck: facts(pck, Certificate::Pck)?,
+                    authority: Cow::Borrowed(authority),
+                    root: Cow::Borrowed(root),
+                })
+            }
+            _ => PckChain::parse(text),
+        }
+    }
+}
+
+fn facts(der: Vec<u8>, whose: Certificate) -> Result<Facts, TdxError> {
+    Facts::parse(der).ok_or_else(|| wrong(CertificateCheck::Encoding, whose))
 }
 
 pub(super) const fn wrong(check: CertificateCheck, certificate: Certificate) -> TdxError {
@@ -47,7 +71,7 @@ pub(super) const fn wrong(check: CertificateCheck, certificate: Certificate) -> 
 /// All of them, in the order of the documentation.
 pub(super) fn before(
     text: &[u8],
-    chain: &PckChain,
+    chain: &PckChain<'_>,
     collateral: &Collateral,
     anchors: &Anchors,
     now: Timestamp,
@@ -57,34 +81,35 @@ pub(super) fn before(
     {
         return Err(TdxError::Collateral(CollateralCheck::PckChain));
     }
+    let (authority, root): (&Facts, &Facts) = (&chain.authority, &chain.root);
     let [crl_issuer, _] = &collateral.crl_issuer;
     let [tcb_signer, _] = &collateral.tcb_signer;
     let [qe_signer, _] = &collateral.qe_signer;
-    for [_, root] in [
+    for [_, shown] in [
         &collateral.crl_issuer,
         &collateral.tcb_signer,
         &collateral.qe_signer,
     ] {
-        anchored(root, anchors)?;
+        anchored(shown, anchors)?;
     }
-    anchored(&chain.root, anchors)?;
-    if crl_issuer.der != chain.authority.der {
+    anchored(root, anchors)?;
+    if crl_issuer.der != authority.der {
         return Err(wrong(CertificateCheck::Issuer, Certificate::CrlIssuer));
     }
     for (facts, whose, names) in [
-        (&chain.root, Certificate::Root, ROOT),
-        (&chain.authority, Certificate::PckCa, PCK_CA),
+        (root, Certificate::Root, ROOT),
+        (authority, Certificate::PckCa, PCK_CA),
         (&chain.pck, Certificate::Pck, PCK),
         (tcb_signer, Certificate::TcbSigner, SIGNER),
         (qe_signer, Certificate::QeIdentitySigner, SIGNER),
     ] {
         certificate(facts, whose, names, now)?;
     }
-    list(&collateral.root_crl, Crl::Root, &chain.root, now)?;
-    list(&collateral.pck_crl, Crl::Pck, &chain.authority, now)?;
+    list(&collateral.root_crl, Crl::Root, root, now)?;
+    list(&collateral.pck_crl, Crl::Pck, authority, now)?;
     for (list, facts, whose) in [
-        (&collateral.root_crl, &chain.root, Certificate::Root),
-        (&collateral.root_crl, &chain.authority, Certificate::PckCa),
+        (&collateral.root_crl, root, Certificate::Root),
+        (&collateral.root_crl, authority, Certificate::PckCa),
         (&collateral.root_crl, tcb_signer, Certificate::TcbSigner),
         (&collateral.root_crl, qe_signer, Certificate::QeIdentitySigner),
         (&collateral.pck_crl, &chain.pck, Certificate::Pck),

@@ -23,7 +23,7 @@ use super::error::{
 use super::quote::Quote;
 
 /// The check that fails.
-pub(super) fn find(quote: &Quote<'_>, chain: &PckChain, collateral: &Collateral) -> TdxError {
+pub(super) fn find(quote: &Quote<'_>, chain: &PckChain<'_>, collateral: &Collateral) -> TdxError {
     collateral_signatures(chain, collateral)
         .and_then(|()| quote_signatures(quote, chain))
         .and_then(|()| enclave(quote, collateral))
@@ -47,7 +47,7 @@ fn raw(by: &[u8], message: &[u8], signature: &[u8]) -> bool {
     genuine_raw(by, message, signature).is_some()
 }
 
-fn collateral_signatures(chain: &PckChain, collateral: &Collateral) -> Result<(), TdxError> {
+fn collateral_signatures(chain: &PckChain<'_>, collateral: &Collateral) -> Result<(), TdxError> {
     let root = &chain.root;
     let unsigned = |crl| TdxError::Crl {
         check: CrlCheck::Signature,
@@ -59,7 +59,7 @@ fn collateral_signatures(chain: &PckChain, collateral: &Collateral) -> Result<()
     for (facts, whose) in [
         (tcb_signer, Certificate::TcbSigner),
         (qe_signer, Certificate::QeIdentitySigner),
-        (&chain.authority, Certificate::PckCa),
+        (&*chain.authority, Certificate::PckCa),
     ] {
         require(
             issued(root, &facts.der),
@@ -153,7 +153,7 @@ fn masked(has: &[u8], wanted: &[u8], mask: &[u8]) -> bool {
             .all(|((has, wanted), mask)| has & mask == wanted & mask)
 }
 
-fn platform(quote: &Quote<'_>, chain: &PckChain, collateral: &Collateral) -> Result<(), TdxError> {
+fn platform(quote: &Quote<'_>, chain: &PckChain<'_>, collateral: &Collateral) -> Result<(), TdxError> {
     let fault = |check, shortfall| TdxError::Platform { check, shortfall };
     let pck = parse_pck_extension_with::<Backend>(&chain.pck.der)
         .map_err(|_| wrong(CertificateCheck::Extension, Certificate::Pck))?;

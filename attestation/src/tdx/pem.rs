@@ -22,7 +22,7 @@ pub(super) fn chain<const N: usize>(text: &[u8]) -> Result<[Vec<u8>; N], usize> 
     let mut found = Vec::with_capacity(N);
     for _ in 0..N {
         let offset = text.len().saturating_sub(rest.len());
-        let (certificate, behind) = one(rest).ok_or(offset)?;
+        let (certificate, behind) = first(rest).ok_or(offset)?;
         found.push(certificate);
         rest = behind;
     }
@@ -32,7 +32,8 @@ pub(super) fn chain<const N: usize>(text: &[u8]) -> Result<[Vec<u8>; N], usize> 
     found.try_into().map_err(|_| 0)
 }
 
-fn one(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+/// The first certificate in DER, and the text behind it.
+pub(super) fn first(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let body = text.strip_prefix(BEGIN.as_bytes())?;
     let length = body.iter().position(|byte| *byte == b'-')?;
     if length > limits::CERTIFICATE.saturating_mul(2) {
@@ -42,19 +43,16 @@ fn one(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let rest = rest.strip_prefix(END.as_bytes())?;
     let characters: Vec<u8> = lines.iter().copied().filter(|byte| *byte != b'\n').collect();
     let der = STANDARD.decode(&characters).ok()?;
-    (der.len() <= limits::CERTIFICATE && written(&der).as_bytes() == lines).then_some((der, rest))
+    (der.len() <= limits::CERTIFICATE && written(&der) == lines).then_some((der, rest))
 }
 
-fn written(der: &[u8]) -> String {
+fn written(der: &[u8]) -> Vec<u8> {
     let characters = STANDARD.encode(der);
-    let mut lines = String::with_capacity(characters.len().saturating_add(characters.len() / LINE));
-    for (index, character) in characters.chars().enumerate() {
-        if index > 0 && index.checked_rem(LINE) == Some(0) {
-            lines.push('\n');
-        }
-        lines.push(character);
+    let mut lines = Vec::with_capacity(characters.len().saturating_add(characters.len() / LINE));
+    for line in characters.as_bytes().chunks(LINE) {
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
     }
-    lines.push('\n');
     lines
 }
 
@@ -63,7 +61,7 @@ fn written(der: &[u8]) -> String {
 pub(super) fn text(certificates: &[&[u8]]) -> String {
     certificates
         .iter()
-        .map(|der| format!("{BEGIN}{}{END}", written(der)))
+        .map(|der| format!("{BEGIN}{}{END}", String::from_utf8(written(der)).unwrap()))
         .collect()
 }
 

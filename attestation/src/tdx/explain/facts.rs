@@ -23,7 +23,7 @@ use crate::trace::text::{date, hex, number};
 pub(super) struct Facts<'a> {
     bytes: &'a [u8],
     quote: Option<Quote<'a>>,
-    chain: Option<PckChain>,
+    chain: Option<PckChain<'static>>,
     pck: Option<PckExtension>,
     collateral: Option<&'a Collateral>,
     collateral_length: Option<usize>,
@@ -95,8 +95,8 @@ impl<'a> Facts<'a> {
         let signer = |[signer, _]: &'a [CertificateFacts; 2]| signer;
         match whose {
             Certificate::Pck => self.chain.as_ref().map(|chain| &chain.pck),
-            Certificate::PckCa => self.chain.as_ref().map(|chain| &chain.authority),
-            Certificate::Root => self.chain.as_ref().map(|chain| &chain.root),
+            Certificate::PckCa => self.chain.as_ref().map(|chain| &*chain.authority),
+            Certificate::Root => self.chain.as_ref().map(|chain| &*chain.root),
             Certificate::CrlIssuer => self.collateral.map(|file| signer(&file.crl_issuer)),
             Certificate::TcbSigner => self.collateral.map(|file| signer(&file.tcb_signer)),
             Certificate::QeIdentitySigner => self.collateral.map(|file| signer(&file.qe_signer)),
