@@ -1,4 +1,4 @@
-//! The newest that was ever shown to this client, on disk: `--seen FILE`.
+//! The newest that was ever shown to this client, on disk.
 //!
 //! Why apart: it is the client's only memory, and whoever could turn it back could show old reference values and old
 //! revocation lists.
@@ -207,6 +207,42 @@ mod tests {
             assert!(SeenFile::open(&path).is_err());
             assert_eq!(fs::read(&path).unwrap(), bad, "never begun anew");
         }
+    }
+
+    /// The bundle, trust and time of the published vector.
+    fn vector() -> (Vec<u8>, PublisherTrust, Timestamp) {
+        let text = include_str!("../../../tests/vectors/published.json");
+        let file: serde_json::Value = serde_json::from_str(text).unwrap();
+        let trust = serde_json::from_value(file["trust"].clone()).unwrap();
+        let bundle = file["bundle"].as_str().unwrap().as_bytes().to_vec();
+        (bundle, trust, Timestamp::from_unix(file["now"].as_u64().unwrap()))
+    }
+
+    #[test]
+    fn a_bundle_that_holds_is_remembered_with_the_numbers_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seen");
+        let (bundle, trust, now) = vector();
+        let mut file = SeenFile::open(&path).unwrap();
+        let _ = file.observe(list(), &[7]).unwrap();
+        let values = file.verify(&bundle, &trust, now).unwrap();
+        let _ = file.observe(list(), &[8]).unwrap();
+        let _stored = file.store().unwrap();
+        drop(file);
+        let mut file = SeenFile::open(&path).unwrap();
+        let origin = &values.checkpoint().origin;
+        assert_eq!(file.seen().log_size(origin), Some(values.checkpoint().size));
+        assert_eq!(file.seen().serial(origin, &values.statement().line), Some(7));
+        assert!(
+            file.observe(list(), &[7]).is_err(),
+            "the bundle did not turn it back"
+        );
+        assert!(file.verify(&bundle, &trust, now).is_ok(), "the same again");
+        let expired = file.verify(&bundle, &trust, values.not_after()).unwrap_err();
+        assert_eq!(
+            (expired.code(), expired.exit()),
+            ("published-expired", Exit::Denied)
+        );
     }
 
     #[test]
