@@ -125,3 +125,61 @@ fn test_data_is_what_the_lock_says() {
     );
     no_findings("test data and its lock", &findings);
 }
+
+/// The list of targets decides; the page says the same, to the bound.
+#[test]
+fn each_fuzz_target_has_its_line_in_the_documentation() {
+    let all = files();
+    let (targets, page) = (
+        document(&all, "fuzz/src/targets.rs"),
+        document(&all, "docs/fuzzing.md"),
+    );
+    let mut findings = Vec::new();
+    let mut known = 0;
+    for line in targets.text.lines() {
+        let Some(fields) = line.trim().strip_prefix("Target::new(\"") else {
+            continue;
+        };
+        let fields: Vec<&str> = fields.trim_end_matches("),").split(", ").collect();
+        let [name, _, longest, constant, each] = fields[..] else {
+            panic!("a target in another form: {line}");
+        };
+        known += 1;
+        let start = format!("| `{} |", name.replace('"', "`"));
+        let end = format!("| {longest} | {constant} | {each} |");
+        if !page
+            .text
+            .lines()
+            .any(|row| row.starts_with(&start) && row.ends_with(&end))
+        {
+            findings.push(format!("{start} ... {end}"));
+        }
+    }
+    assert!(known >= 25, "only {known} targets are found");
+    no_findings(
+        "a target of fuzz/ that docs/fuzzing.md does not have so",
+        &findings,
+    );
+}
+
+/// `tdx-quote` is AGPL: an oracle of one crate's tests, below nothing that is built to run.
+#[test]
+fn the_agpl_oracle_is_for_tests_alone() {
+    let mut findings = Vec::new();
+    for file in files()
+        .into_iter()
+        .filter(|file| file.path.ends_with("Cargo.toml"))
+    {
+        let mut section = "";
+        for line in file.text.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let allowed = ["[dev-dependencies]", "[workspace.dependencies]"].contains(&section);
+            if line.starts_with("tdx-quote") && !allowed {
+                findings.push(format!("{}: {section} {line}", file.path));
+            }
+        }
+    }
+    no_findings("tdx-quote outside of development dependencies", &findings);
+}

@@ -1,0 +1,97 @@
+"""Seeds for fuzzing that are not made by tests: our own vectors, and real evidence where it is at hand.
+
+Usage: fuzz/seeds.py SEEDS SHARED. What is not there is left out, and said.
+"""
+
+import base64
+import json
+import pathlib
+import re
+import sys
+
+seeds, shared = (pathlib.Path(argument) for argument in sys.argv[1:3])
+here = pathlib.Path(__file__).resolve().parent.parent
+
+
+def put(target, name, data):
+    folder = seeds / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def unpadded(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def certificates(text):
+    for body in re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END", text, re.S):
+        yield base64.b64decode(re.sub(rb"\s", b"", body))
+
+
+def vectors():
+    def load(name):
+        return json.loads((here / "tests/vectors" / f"{name}.json").read_text())
+
+    def compact(value):
+        return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+    put("identity", "vector", load("identity")["document"].encode())
+    put("receipt", "vector", unpadded(load("receipt")["text"]))
+    put("release", "vector", unpadded(load("release")["header"]))
+    put("manifest", "vector", load("manifest")["manifest"].encode())
+    for number, sealed in enumerate(load("sealed")):
+        header = sealed["header"].encode()
+        data = b"ANCHSEAL" + b"\0\0\0\1" + len(header).to_bytes(4, "big") + header
+        put("sealed-header", f"vector-{number}", data)
+    jwe = load("jwe")
+    put("wrapped-key", "vector", compact(jwe["jwe"]))
+    put("rcar", "key", compact(jwe["tee_public_jwk"]))
+    put("rcar", "request", b'{"version":"0.4.0","tee":"sample","extra-params":""}')
+    put("rcar", "challenge", b'{"nonce":"AA==","extra-params":""}')
+    put("rcar", "evidence", b'{"primary_evidence":{},"additional_evidence":""}')
+
+
+def real(evidence):
+    for path in sorted(evidence.rglob("*")):
+        if not path.is_file():
+            continue
+        name = "-".join(path.relative_to(evidence).parts)
+        data = path.read_bytes()
+        folder = path.parent.name
+        if path.name == "report.bin":
+            put("snp-report", name, data)
+        elif path.name.startswith(("vcek", "vlek")):
+            for der in list(certificates(data)) or [data]:
+                put("snp-vek", name, der)
+                put("x509-certificate", name, der)
+        elif path.name.startswith(("crl_", "root_ca_crl", "pck_crl")):
+            put("x509-crl", name, data)
+            put("tdx-certificates", name, data)
+        elif path.name == "quote.bin" and path.parent.parent.name == "tdx":
+            put("tdx-quote", name, data.rstrip(b"\0"))
+            start = data.find(b"-----BEGIN")
+            put("tdx-certificates", name, data[start:].rstrip(b"\0"))
+        elif path.name == "collateral.json":
+            put("tdx-collateral", name, data)
+        elif path.name == "ccel_data.bin":
+            put("ccel", name, data.rstrip(b"\xff\0"))
+        elif path.name == "eventlog.json":
+            put("dstack", name, data)
+        elif path.name == "hcl.bin":
+            put("azure-hcl", name, data)
+            length = int.from_bytes(data[1232:1236], "little")
+            put("azure-claims", name, data[1236 : 1236 + length])
+        elif path.name.startswith("report") and path.suffix == ".hex":
+            target = "nvidia-switch" if "ls10" in folder else "nvidia-gpu"
+            put(target, name, bytes.fromhex(data.decode().strip()))
+        elif path.name == "cert_chain.pem":
+            put("nvidia-leaf", name, next(certificates(data)))
+        elif path.suffix == ".xml":
+            put("nvidia-rim", name, data)
+
+
+vectors()
+if (shared / "evidence").is_dir():
+    real(shared / "evidence")
+else:
+    print(f"no real evidence: {shared}/evidence is not there", file=sys.stderr)
