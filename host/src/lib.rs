@@ -7,6 +7,7 @@
 //! - [`client`]: verifies an enclave, then talks to it over bound connections only
 //! - [`operator`]: launches enclaves and looks at them from outside, trusting and trusted with nothing
 //! - [`publisher`]: computes reference values, signs them, keeps a log of them and watches it
+//! - [`endorsements`]: what vendors sign, fetched and kept; it decides nothing
 //! - [`cli`]: arguments to roles; [`output`], [`error`], [`progress`]: what a person or a script sees
 //! - [`tls`], [`clock`], [`limits`], [`secret_file`], [`state_file`], [`stop`], [`measurement`]: what several roles need and
 //!   no role may weaken
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod endorsements;
 pub mod error;
 pub mod limits;
 pub mod measurement;

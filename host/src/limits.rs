@@ -62,6 +62,35 @@ pub const HEALTH_BODY_BYTES: usize = 4 * 1024;
 /// A health probe from connecting to the last byte.
 pub const HEALTH_TIME: Duration = Duration::from_secs(10);
 
+// -- endorsements
+
+/// Attempts at one request to a vendor. With pauses that double, seven seconds at most: a person may be waiting.
+pub const FETCH_ATTEMPTS: u32 = 4;
+/// The longest pause after the first failed attempt; it doubles with each further one.
+pub const FETCH_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause of all.
+pub const FETCH_PAUSE_MOST: Duration = Duration::from_secs(8);
+/// The longest pause a service may ask for and still be asked again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// From looking up a vendor's name to the end of the TLS handshake.
+pub const FETCH_CONNECT: Duration = Duration::from_secs(10);
+/// From the request to the last byte of an answer of at most 1 MiB.
+pub const FETCH_ANSWER: Duration = Duration::from_secs(20);
+/// The head of a vendor's answer: Intel's carries a certificate chain, about 4 KiB.
+pub const FETCH_HEAD_BYTES: usize = 64 * 1024;
+/// A file of the cache: the largest endorsement as JSON, and a few members around it.
+pub const CACHE_FILE_BYTES: u64 = 768 * 1024;
+/// Files looked at in one folder of the cache: a rack's chips, twice.
+pub const CACHE_FILES: usize = 4096;
+/// Age at which a cached item is fetched anew although it is valid: a vendor's new list is seen within a day.
+pub const REFRESH_SECONDS: u64 = 24 * 60 * 60;
+/// After a failed attempt to refresh a valid item, before the next.
+pub const REFRESH_PAUSE_SECONDS: u64 = 5 * 60;
+/// A file of certificates that somebody names: a mirror's authorities, a device's chain.
+pub const CA_FILE_BYTES: u64 = 256 * 1024;
+/// Certificates in it.
+pub const CA_CERTIFICATES: usize = 64;
+
 // -- files of the owner
 
 /// A KEK file: one line.

@@ -87,7 +87,7 @@ pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<Digest<32>> {
     Some(sha256(&[&spki]))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     // Order is preference: the hybrid first, so that recorded traffic stays closed to a later quantum computer.
     provider.kx_groups = vec![
