@@ -79,9 +79,9 @@ pub const ENDORSEMENTS: usize = 64;
 /// One endorsement as JSON: the largest body, 512 KiB, in base64 with a few members around it.
 pub const ENDORSEMENT: usize = 704 * 1024;
 
-/// A bundle of endorsements as JSON: for two CPUs and eight GPUs below 1 MiB. Stapled it is a third larger and fits into
-/// [`ATTESTATION_DOCUMENT`] beside any [`EVIDENCE`].
-pub const ENDORSEMENT_BUNDLE: usize = 2 * 1024 * 1024;
+/// A bundle of endorsements as JSON: for a CPU, eight GPUs and four switches below 512 KiB. Stapled it is a third larger
+/// and goes out with each answer to a nonce, so it is not much more.
+pub const ENDORSEMENT_BUNDLE: usize = 1024 * 1024;
 
 /// Seconds a policy may let an expired endorsement be used: a week, in which any vendor is reachable again.
 pub const GRACE_SECONDS: u64 = 7 * 24 * 60 * 60;

@@ -48,6 +48,7 @@ use crate::api::fields::Fields;
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
 use crate::clock::{Clock, Moment};
+use crate::endorsements::Stapled;
 use crate::engine::EngineHandle;
 use crate::identity::Identity;
 use crate::lease::Lease;
@@ -80,6 +81,8 @@ pub struct ApiState {
     pub receipts: Arc<Receipts>,
     /// Evidence for nonces.
     pub evidence: EvidenceService,
+    /// Goes with the evidence.
+    pub stapled: Arc<Stapled>,
 }
 
 impl fmt::Debug for ApiState {

@@ -64,6 +64,11 @@ pub enum Event {
         /// TCP port.
         port: u16,
     },
+    /// The operator's endorsements go with the evidence from now on. Their bodies are opaque.
+    EndorsementsStapled {
+        /// How many.
+        items: usize,
+    },
     /// No new work is taken.
     Draining {
         /// `signal`, `lease_ended`, `model_failed`, `listener_failed`.

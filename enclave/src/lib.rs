@@ -20,7 +20,7 @@
 //! - [`mod@run`]: the whole life, from the configuration's bytes to the exit code
 //! - [`server`]: accepting connections within limits
 //! - [`connection`]: what is known about one connection; only a bound one carries requests
-//! - [`batch`]: one report for all nonces of a window
+//! - [`batch`]: one report for all nonces of a window; [`endorsements`]: what the operator staples to it
 //! - [`clock`], [`lease`], [`lifecycle`]: how long it may go on
 //! - [`api`], [`engine`], [`auth`], [`receipts`], [`metrics`]: the OpenAI-compatible interface
 //!
@@ -36,6 +36,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod endorsements;
 pub mod engine;
 pub mod event;
 pub mod identity;

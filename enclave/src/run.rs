@@ -21,6 +21,7 @@ use crate::api::{self, ApiState};
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
 use crate::boot::{BootError, Keyed, Locked, Ready};
+use crate::endorsements::{self, Stapled};
 use crate::engine;
 use crate::event::{self, Event};
 use crate::lifecycle::{Cause, Lifecycle};
@@ -140,7 +141,9 @@ async fn serve(
         metrics: Arc::clone(&metrics),
     };
     let engine = engine::start(model, settings).map_err(|_| BootError::Thread)?;
+    let stapled = Arc::new(Stapled::default());
     let state = Arc::new(ApiState {
+        stapled: Arc::clone(&stapled),
         engine: engine.handle(),
         identity: Arc::clone(&identity),
         model_name: config.model.name.clone(),
@@ -163,7 +166,7 @@ async fn serve(
     let scraped = match config.listen.metrics {
         None => None,
         Some(address) => {
-            let app = metrics::router(metrics);
+            let app = metrics::router(metrics).merge(endorsements::router(stapled));
             let server = Server::plain(address, app, limits, lifecycle.clone()).await;
             Some(server.map_err(|_| BootError::Listen)?)
         }

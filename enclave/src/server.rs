@@ -71,7 +71,7 @@ impl Server {
         Self::bind(address, Some(TlsAcceptor::from(tls)), app, limits, lifecycle).await
     }
 
-    /// Listens for a scraper, in clear: only for what may be read by anyone.
+    /// Listens for the operator, in clear: only for what may be read by anyone, and what nobody here believes.
     ///
     /// # Errors
     /// The address cannot be listened on.

@@ -3,6 +3,7 @@
 //! Why apart: an operator has every right on the machine and none on what runs in it.
 //!
 //! - [`cli`]: the commands
+//! - [`endorse`]: brings endorsements to an enclave
 //! - [`launch`]: starts an enclave and fixes its configuration's digest at launch
 //! - [`status`]: looks at an enclave from outside
 //!
@@ -10,5 +11,6 @@
 //! Nothing here verifies evidence: what an operator sees is no proof of anything.
 
 pub mod cli;
+pub mod endorse;
 pub mod launch;
 pub mod status;

@@ -45,7 +45,7 @@ async fn attestation(
         lease: Some(Lease {
             seconds_left: state.lease.seconds_left(),
         }),
-        endorsements: Vec::new(),
+        endorsements: state.stapled.current().to_vec(),
     };
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     Ok((headers, document.to_json()).into_response())

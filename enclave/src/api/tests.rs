@@ -107,6 +107,7 @@ impl Enclave {
             requests_per_minute: 60_000,
         };
         let mut state = ApiState {
+            stapled: Arc::default(),
             engine: engine.handle(),
             identity: Arc::clone(&identity),
             model_name: "demo".to_owned(),

@@ -191,6 +191,63 @@ async fn from_configuration_to_answer_to_drained() {
     assert_eq!(started.life.await.unwrap(), RunOutcome::Drained);
 }
 
+/// Status and body of a request in clear.
+async fn plain(address: std::net::SocketAddr, method: &str, path: &str, body: &[u8]) -> (String, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].to_owned(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_brings_is_stapled_for_clients_and_nothing_else() {
+    let started = start(World {
+        edit: |text| format!("{text}metrics = \"127.0.0.1:0\"\n"),
+        ..World::default()
+    })
+    .await;
+    let listening = started.listening.await.unwrap();
+    let operator = listening.metrics.unwrap();
+    let kind = anchorhold_attestation::EndorsementKind::AmdCrl;
+    let item = anchorhold_attestation::Endorsement::new(kind, b"opaque".to_vec()).unwrap();
+    let all = anchorhold_attestation::Endorsements::new(vec![item]).unwrap();
+    let path = format!(
+        "/.well-known/anchorhold/attestation?nonce={}",
+        Digest::new([3; 32])
+    );
+    let mut client = Client::connect(listening.api).await;
+    let stapled = |body: &str| {
+        let document = anchorhold_attestation::AttestationDocument::from_json(body.as_bytes()).unwrap();
+        anchorhold_attestation::Endorsements::from_stapled(&document.endorsements).unwrap()
+    };
+    assert!(stapled(&client.get(&path).await.body).items().is_empty());
+    let (status, body) = plain(operator, "PUT", "/endorsements", &all.to_bundle()).await;
+    assert_eq!((status.as_str(), body.as_str()), ("200", "{\"items\":1}"));
+    assert_eq!(stapled(&client.get(&path).await.body), all);
+    let (status, _) = plain(operator, "PUT", "/endorsements", b"{}").await;
+    assert_eq!(status, "400");
+    assert_eq!(stapled(&client.get(&path).await.body), all);
+    for method in ["GET", "POST", "DELETE"] {
+        assert_eq!(
+            plain(operator, method, "/endorsements", b"").await.0,
+            "405",
+            "{method}"
+        );
+    }
+    // Not at the door of clients.
+    let other = Client::connect(listening.api).await.get("/endorsements").await;
+    assert_eq!(other.status, 403);
+    started.stop.send(()).unwrap();
+    assert_eq!(started.life.await.unwrap(), RunOutcome::Drained);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_not_renewed_ends_the_enclave() {
     let started = start(World {

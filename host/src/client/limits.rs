@@ -24,8 +24,9 @@ pub const ANSWER_HEAD: Duration = Duration::from_secs(600);
 /// For the next piece of an answer that has begun. The enclave sends comments while it computes.
 pub const ANSWER_IDLE: Duration = Duration::from_secs(120);
 
-/// Bytes of the attestation answer: SNP, TDX and GPU evidence with certificate chains stay below 100 KiB each.
-pub const ATTESTATION_BYTES: usize = 1024 * 1024;
+/// Bytes of the attestation answer: SNP, TDX and GPU evidence with certificate chains stay below 100 KiB each, and
+/// stapled endorsements below 1.4 MiB by their own limit.
+pub const ATTESTATION_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of the channel answer: one Ed25519 signature as hexadecimal inside JSON.
 pub const CHANNEL_BYTES: usize = 1024;

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{launch, status};
+use super::{endorse, launch, status};
+use crate::clock::Clock;
+use crate::endorsements::listing;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 
@@ -24,6 +26,14 @@ pub enum OperatorCommand {
         /// The enclave's binary
         #[arg(long, value_name = "FILE")]
         enclave: PathBuf,
+    },
+    /// Bring a bundle of endorsements to an enclave, which hands it on to clients. Nobody has to trust you for it
+    Endorse {
+        /// The enclave's metrics listener, http://HOST:PORT
+        #[arg(long)]
+        url: String,
+        /// What `client endorsements bundle` wrote
+        bundle: PathBuf,
     },
     /// See whether an enclave is alive and ready. Proves nothing: use `client verify` for that
     Status {
@@ -48,6 +58,15 @@ pub async fn run(command: OperatorCommand, output: &Output) -> Result<Exit, Fail
             ));
             // Comes back only when the enclave could not be started.
             Err(launch.become_enclave().into())
+        }
+        OperatorCommand::Endorse { url, bundle } => {
+            let brought = endorse::endorse(&url, &bundle, &Clock::system()).await?;
+            if !brought.not_valid.is_empty() {
+                output.talk("warning: clients will refuse these, which are not valid now:");
+                output.talk(&listing::text(&brought.not_valid));
+            }
+            output.data(&brought, || format!("stapled: {} endorsements", brought.items))?;
+            Ok(Exit::Yes)
         }
         OperatorCommand::Status { url } => {
             let status = status::probe(&url).await?;
