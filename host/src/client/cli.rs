@@ -25,6 +25,7 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::trust::{Trust, Verifier};
 
+mod endorsements;
 mod explain;
 mod files;
 mod proxy;
@@ -71,6 +72,9 @@ pub enum ClientCommand {
     Receipt(ReceiptCommand),
     /// Tell why evidence in files is refused, or not: every check, offline
     Explain(explain::Explain),
+    /// What vendors sign about hardware: fetch it, carry it, look at it
+    #[command(subcommand)]
+    Endorsements(endorsements::EndorsementsCommand),
     /// Compute the digest that names a model, from its public files
     Manifest {
         /// The model's folder
@@ -214,6 +218,7 @@ pub async fn run(command: ClientCommand, output: &Output) -> Result<Exit, Failur
             receipt::run(&file, policy.as_deref(), texts, output)
         }
         ClientCommand::Explain(question) => explain::run(question, output),
+        ClientCommand::Endorsements(command) => endorsements::run(&command, output).await,
         ClientCommand::Manifest { dir } => manifest(&dir, output),
     }
 }
