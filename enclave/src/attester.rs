@@ -31,9 +31,11 @@ use anchorhold_attestation::evidence::EvidencePart;
 use anchorhold_attestation::simulated::LaunchRecord;
 #[cfg(feature = "insecure-simulated")]
 use anchorhold_attestation::simulated::SimulatedPlatform;
+use anchorhold_attestation::snp::{CertTable, Entry};
 use anchorhold_attestation::{
     ConfigBoundBy, DeviceEvidence, Evidence, FixedConfig, Platform, ReportData,
     azure::configuration_register_of,
+    endorsements::{Endorsement, EndorsementKind},
 };
 use anchorhold_encoding::{Digest, sha256, sha384};
 
@@ -297,14 +299,26 @@ impl Attester {
         Evidence::with_parts(self.platform, report, parts, devices).map_err(|_| AttesterError::NoReport)
     }
 
-    /// The newest table of certificates that the host handed over beside a report (GHCB specification, SNP Extended
-    /// Guest Request): endorsements that need no operator. Believed by nobody yet.
+    /// The certificates that the host handed over beside the newest report (GHCB specification 56421, SNP Extended
+    /// Guest Request), as endorsements to staple: with them a verifier needs no operator to fetch any. Believed by
+    /// nobody yet; none when the host has none, or a table that cannot be read.
     #[must_use]
-    pub fn host_certificates(&self) -> Option<Vec<u8>> {
-        self.certificates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn host_endorsements(&self) -> Vec<Endorsement> {
+        let table = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(table) = table.as_deref().and_then(|table| CertTable::parse(table).ok()) else {
+            return Vec::new();
+        };
+        // The root is the verifier's own.
+        let kinds = [
+            (Entry::Vcek, EndorsementKind::AmdVek),
+            (Entry::Vlek, EndorsementKind::AmdVek),
+            (Entry::Ask, EndorsementKind::AmdAuthority),
+            (Entry::Crl, EndorsementKind::AmdCrl),
+        ];
+        let found = kinds
+            .into_iter()
+            .filter_map(|(entry, kind)| Endorsement::new(kind, table.get(entry)?.to_vec()).ok());
+        found.collect()
     }
 }
 

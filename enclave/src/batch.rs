@@ -7,11 +7,11 @@
 //!
 //! A window is open for [`limits::BATCH_WINDOW`] from its first nonce, and on until the hardware can take it: what
 //! arrives while a report is made shares the next one. With devices, theirs is a stage of its own, so that the devices
-//! answer for one window while the CPU signs for the one before.
+//! answer for the next windows while the CPU signs for the one before.
 //!
 //! # Invariants
-//! A batch has at most [`limits::BATCH_NONCES`] nonces, and as many wait behind it. One window at most is in each
-//! stage. Nothing here computes on the runtime's own threads. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
+//! A batch has at most [`limits::BATCH_NONCES`] nonces, and as many wait behind it. At most
+//! [`limits::DEVICE_WINDOWS`] windows are in the devices' stage and one in the CPU's. Nothing here computes on the runtime's own threads. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
 
 mod window;
 

@@ -8,10 +8,12 @@
 //! All GPUs give evidence or there is none: one left out could be the one that computes. A machine that is not in
 //! confidential mode gives none. What a GPU hands over is bounded, answers the nonce and has certificates.
 //!
-//! Sources: NVML API reference, header of driver 595 (`nvml.h`), Confidential Computing; the layout of reports as in
+//! Sources: NVML API reference, Thread Safety; header of driver 595 (`nvml.h`), Confidential Computing; the layout of reports as in
 //! docs/platforms/nvidia.md.
 
 pub mod library;
+
+use std::thread;
 
 use anchorhold_attestation::DeviceEvidence;
 use anchorhold_attestation::limits as evidence;
@@ -96,7 +98,16 @@ impl DeviceReporter for Gpus {
         if usize::try_from(count).is_ok_and(|count| count > evidence::DEVICES) {
             return Err(nvml(Fault::TooLarge));
         }
-        let gpus: Result<Vec<_>, Fault> = (0..count).map(|gpu| self.evidence_of(gpu, nonce)).collect();
+        // Each GPU takes its own time to sign; NVML may be called by several threads at once.
+        let gpus: Result<Vec<_>, Fault> = thread::scope(|scope| {
+            let asked: Vec<_> = (0..count)
+                .map(|gpu| scope.spawn(move || self.evidence_of(gpu, nonce)))
+                .collect();
+            let answers = asked
+                .into_iter()
+                .map(|gpu| gpu.join().unwrap_or(Err(Fault::Refused)));
+            answers.collect()
+        });
         match gpus.map_err(nvml)? {
             // They were there at the start.
             gpus if gpus.is_empty() => Err(AttesterError::NoDevices),

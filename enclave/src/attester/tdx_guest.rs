@@ -9,8 +9,8 @@
 //! A TDREPORT is of TDX's type and over the bytes that were asked for.
 //!
 //! Sources: Linux Documentation/virt/coco/tdx-guest.rst and include/uapi/linux/tdx-guest.h; *Intel TDX Module ABI
-//! Reference* (348551), TDREPORT_STRUCT and REPORTMACSTRUCT: type at 0 (0x81 for a TD), REPORTDATA at 128; TDINFO at 512 has
-//! ATTRIBUTES 8, XFAM 8, MRTD 48, MRCONFIGID 48.
+//! Specification* (733579), section 4.7: type at 0 (0x81 for a TD), REPORTDATA at 128; TDINFO at 512 has ATTRIBUTES 8,
+//! XFAM 8, MRTD 48, MRCONFIGID 48.
 
 use std::io::{self, ErrorKind};
 

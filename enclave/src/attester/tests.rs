@@ -116,7 +116,7 @@ fn a_paravisors_evidence_has_its_parts() {
     assert_eq!(part(EvidencePart::TpmQuote)[..4], [0xff, 0x54, 0x43, 0x47]);
     assert_eq!(part(EvidencePart::TpmSignature)[..4], [0, 0x14, 0, 0x0b]);
     assert!(evidence.part(EvidencePart::TdxQuote).is_none());
-    assert!(attester.host_certificates().is_none());
+    assert!(attester.host_endorsements().is_empty());
 }
 
 #[test]
@@ -145,26 +145,33 @@ fn a_register_takes_the_configuration_once() {
 }
 
 /// A platform whose field is what a test says.
-struct Fixed(FixedConfig);
+struct Fixed {
+    config: FixedConfig,
+    certificates: Vec<u8>,
+}
 
 impl Reporter for Fixed {
     fn report(&self, report_data: &ReportData) -> Result<CpuReport, AttesterError> {
         Ok(CpuReport {
-            certificates: Some(vec![5; 24]),
+            certificates: Some(self.certificates.clone()),
             ..report_data.as_bytes().to_vec().into()
         })
     }
 
     fn fixed_config(&self, _config_sha256: &Digest<32>) -> Result<FixedConfig, AttesterError> {
-        Ok(self.0)
+        Ok(self.config)
     }
 }
 
 #[test]
 fn the_platforms_field_decides_about_the_configuration() {
     let config = b"configuration";
-    let confirm = |fixed| {
-        let attester = Attester::of(Platform::Snp, Box::new(Fixed(fixed)), None);
+    let confirm = |config_field| {
+        let fixed = Fixed {
+            config: config_field,
+            certificates: Vec::new(),
+        };
+        let attester = Attester::of(Platform::Snp, Box::new(fixed), None);
         attester.confirm(config).map(|confirmed| confirmed.by())
     };
     let (short, long) = (sha256(&[config]), sha384(&[config]));
@@ -191,11 +198,48 @@ fn the_platforms_field_decides_about_the_configuration() {
     }
 }
 
+/// A host's table with these entries: GUID as Linux writes it, then the bytes behind the rows.
+fn table(entries: &[(u128, &[u8])]) -> Vec<u8> {
+    let mut offset = u32::try_from(24 * (entries.len() + 1)).unwrap();
+    let (mut rows, mut contents) = (Vec::new(), Vec::new());
+    for (guid, content) in entries {
+        let length = u32::try_from(content.len()).unwrap();
+        rows.extend(guid.to_be_bytes());
+        rows.extend(offset.to_le_bytes());
+        rows.extend(length.to_le_bytes());
+        contents.extend(*content);
+        offset += length;
+    }
+    rows.extend([0; 24]);
+    [rows, contents].concat()
+}
+
 #[test]
-fn the_hosts_certificates_are_kept_beside_the_evidence() {
-    let fixed = Fixed(FixedConfig::Register(None));
-    let attester = Attester::of(Platform::Snp, Box::new(fixed), None);
-    assert!(attester.host_certificates().is_none());
-    attester.attest(&report_data(), Vec::new()).unwrap();
-    assert_eq!(attester.host_certificates(), Some(vec![5; 24]));
+fn the_hosts_certificates_become_endorsements() {
+    const VCEK: u128 = 0x63da758d_e664_4564_adc5_f4b93be8accd;
+    const ASK: u128 = 0x4ab7b379_bbac_4fe4_a02f_05aef327c782;
+    const ARK: u128 = 0xc0b406a4_a803_4952_9743_3fb6014cd0ae;
+    let endorsements = |certificates: Vec<u8>| {
+        let fixed = Fixed {
+            config: FixedConfig::Register(None),
+            certificates,
+        };
+        let attester = Attester::of(Platform::Snp, Box::new(fixed), None);
+        assert!(attester.host_endorsements().is_empty());
+        attester.attest(&report_data(), Vec::new()).unwrap();
+        attester.host_endorsements()
+    };
+    let full = table(&[(VCEK, &[1, 1]), (ASK, &[2, 2, 2]), (ARK, &[3])]);
+    let seen: Vec<_> = endorsements(full.clone())
+        .iter()
+        .map(|endorsement| (endorsement.kind(), endorsement.body().to_vec()))
+        .collect();
+    let expected = [
+        (EndorsementKind::AmdVek, vec![1, 1]),
+        (EndorsementKind::AmdAuthority, vec![2, 2, 2]),
+    ];
+    assert_eq!(seen, expected);
+    // A host may write anything: what cannot be read endorses nothing.
+    assert!(endorsements(full[..full.len() - 1].to_vec()).is_empty());
+    assert!(endorsements(vec![5; 24]).is_empty());
 }

@@ -3,8 +3,8 @@
 //! Why apart: here is what may overlap and what may not; who is in a window is decided before.
 //!
 //! # Invariants
-//! Devices answer for one window at a time, and so does the CPU. A window leaves the devices' stage only when it has
-//! the CPU's, so no heap of finished device reports grows between them. What fails answers nobody: dropped senders
+//! Devices answer for [`limits::DEVICE_WINDOWS`] windows at a time, the CPU for one. A window leaves the devices' stage
+//! only when it has the CPU's, so no heap of finished device reports grows between them. What fails answers nobody: dropped senders
 //! tell every client of the window, and the next window tries again.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::task;
 use super::{Answer, Ask};
 use crate::attester::Attester;
 use crate::identity::Identity;
+use crate::limits;
 
 /// What every window passes through.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ impl Stages {
         Self {
             attester,
             identity,
-            devices: Arc::new(Semaphore::new(1)),
+            devices: Arc::new(Semaphore::new(limits::DEVICE_WINDOWS)),
             cpu: Arc::new(Semaphore::new(1)),
         }
     }

@@ -54,7 +54,7 @@ fn hcl(hardware: Hardware, claims: &str) -> Vec<u8> {
     bytes
 }
 
-/// A TDREPORT of the right form: type, valid bits, and the hashes of its two parts (Intel 348551).
+/// A TDREPORT of the right form: type, valid bits, and the hashes of its two parts (Intel 733579).
 fn td_report(report_data: &[u8]) -> [u8; 1024] {
     use anchorhold_encoding::sha384;
     let mut report = [0; 1024];

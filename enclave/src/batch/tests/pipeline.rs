@@ -155,34 +155,39 @@ async fn a_thousand_clients_cost_a_few_reports_and_each_proof_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn devices_answer_for_the_next_window_while_the_cpu_signs() {
+async fn devices_answer_for_the_next_windows_while_the_cpu_signs() {
     let bench = Bench::new(true, false);
     let wait = std::time::Duration::from_secs(30);
-    let one = bench.ask(1);
-    let blocking = tokio::task::spawn_blocking(move || {
-        let first = bench.collecting.recv_timeout(wait).unwrap();
-        // The CPU signs for window one and is held there.
-        bench.signing.recv_timeout(wait).unwrap();
-        (bench.collecting, bench.signing, first)
-    });
-    let (collecting, signing, first) = blocking.await.unwrap();
+    let (mut collecting, mut signing) = (bench.collecting, bench.signing);
+    let (mut asks, mut asked) = (Vec::new(), Vec::new());
+    // The CPU signs for window one and is held there; the devices answer for two more meanwhile.
+    for number in 1..=1 + u16::try_from(limits::DEVICE_WINDOWS).unwrap() {
+        let service = bench.service.clone();
+        asks.push(tokio::spawn(
+            async move { service.evidence_for(nonce(number)).await },
+        ));
+        let blocking = tokio::task::spawn_blocking(move || {
+            let nonce = collecting.recv_timeout(wait).unwrap();
+            if number == 1 {
+                signing.recv_timeout(wait).unwrap();
+            }
+            // The CPU is asked for nothing more.
+            assert!(signing.try_recv().is_err());
+            (collecting, signing, nonce)
+        });
+        let nonce;
+        (collecting, signing, nonce) = blocking.await.unwrap();
+        asked.push(Some(nonce));
+    }
+    assert!(asks.iter().all(|ask| !ask.is_finished()));
+    // One window more waits: the devices' stage is full.
     let service = bench.service.clone();
-    let two = tokio::spawn(async move { service.evidence_for(nonce(2)).await });
-    let blocking = tokio::task::spawn_blocking(move || {
-        // The devices answer for window two meanwhile, and the CPU is asked for nothing more.
-        let second = collecting.recv_timeout(wait).unwrap();
-        assert!(signing.try_recv().is_err());
-        (collecting, signing, second)
-    });
-    let (collecting, _signing, second) = blocking.await.unwrap();
-    assert!(!one.is_finished());
-    // A third window waits: the devices' stage is still window two's.
-    let service = bench.service.clone();
-    let three = tokio::spawn(async move { service.evidence_for(nonce(3)).await });
+    asks.push(tokio::spawn(async move { service.evidence_for(nonce(9)).await }));
     time::sleep(limits::BATCH_WINDOW * 2).await;
     assert!(collecting.try_recv().is_err());
     drop(bench.gate);
-    for (ask, number, nonce) in [(one, 1, Some(first)), (two, 2, Some(second)), (three, 3, None)] {
+    asked.push(None);
+    for ((ask, nonce), number) in asks.into_iter().zip(asked).zip([1, 2, 3, 9]) {
         let answer = ask.await.unwrap().unwrap();
         let evidence = Evidence::from_json(&answer.evidence).unwrap();
         let (data, gpu_nonce) = derived(&answer, number, &bench.identity);
