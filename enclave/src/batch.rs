@@ -5,13 +5,13 @@
 //!
 //! - [`window`]: the way of one batch through the devices and the CPU
 //!
-//! A window is open for [`limits::BATCH_WINDOW`] from its first nonce, and on until the hardware can take it: what
+//! A window is open for [`limits::BATCH_WINDOW`] (with devices [`limits::DEVICE_BATCH_WINDOW`]) from its first nonce, and on until the hardware can take it: what
 //! arrives while a report is made shares the next one. With devices, theirs is a stage of its own, so that the devices
-//! answer for the next windows while the CPU signs for the one before.
+//! answer for the next window while the CPU signs for the one before.
 //!
 //! # Invariants
-//! A batch has at most [`limits::BATCH_NONCES`] nonces, and as many wait behind it. At most
-//! [`limits::DEVICE_WINDOWS`] windows are in the devices' stage and one in the CPU's. Nothing here computes on the runtime's own threads. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
+//! A batch has at most [`limits::BATCH_NONCES`] nonces, and as many wait behind it. One window at most is in each
+//! stage. Nothing here computes on the runtime's own threads. Nobody waits longer than [`limits::EVIDENCE_WAIT`].
 
 mod window;
 
@@ -122,7 +122,7 @@ async fn gather(
 ) -> (Vec<Ask>, OwnedSemaphorePermit) {
     let mut batch = vec![first];
     let closes = async {
-        time::sleep(limits::BATCH_WINDOW).await;
+        time::sleep(stages.window()).await;
         stages.enter().await
     };
     tokio::pin!(closes);

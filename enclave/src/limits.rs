@@ -33,10 +33,9 @@ pub const BATCH_NONCES: usize = 4096;
 /// 20 ms is far below what a client notices and lets a burst share one report.
 pub const BATCH_WINDOW: Duration = Duration::from_millis(20);
 
-/// Windows for which devices are asked at one time. With one, whoever comes just after a window closed would wait for
-/// two collections of theirs, which take many times as long as the CPU's report; each further one holds the reports
-/// of all devices once more.
-pub const DEVICE_WINDOWS: usize = 2;
+/// The same where devices give evidence too. A GPU signs one report in hundreds of milliseconds, and whoever comes just
+/// after its window closed waits for two: a burst should find it open.
+pub const DEVICE_BATCH_WINDOW: Duration = Duration::from_millis(60);
 
 /// How long a client waits for evidence before the enclave says it has none. Clouds throttle reports to
 /// about one in two seconds.

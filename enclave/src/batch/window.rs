@@ -3,11 +3,13 @@
 //! Why apart: here is what may overlap and what may not; who is in a window is decided before.
 //!
 //! # Invariants
-//! Devices answer for [`limits::DEVICE_WINDOWS`] windows at a time, the CPU for one. A window leaves the devices' stage
-//! only when it has the CPU's, so no heap of finished device reports grows between them. What fails answers nobody: dropped senders
+//! Devices answer for one window at a time, and so does the CPU: a GPU asked twice at once takes turns, and whoever came
+//! later would wait for both. A window leaves the devices' stage only when it has the CPU's, so no heap of finished
+//! device reports grows between them. What fails answers nobody: dropped senders
 //! tell every client of the window, and the next window tries again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anchorhold_attestation::{DeviceEvidence, DevicesDigest, InclusionProof, NonceBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -38,8 +40,17 @@ impl Stages {
         Self {
             attester,
             identity,
-            devices: Arc::new(Semaphore::new(limits::DEVICE_WINDOWS)),
+            devices: Arc::new(Semaphore::new(1)),
             cpu: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// How long a window stays open at least.
+    pub(super) fn window(&self) -> Duration {
+        if self.attester.has_devices() {
+            limits::DEVICE_BATCH_WINDOW
+        } else {
+            limits::BATCH_WINDOW
         }
     }
 
