@@ -250,6 +250,7 @@ impl Attester {
         let expected = match fixed {
             FixedConfig::HostData(_) => FixedConfig::HostData(digest),
             FixedConfig::MrConfigId(_) => FixedConfig::MrConfigId(sha384(&[config])),
+            FixedConfig::Rtmr3(_) => FixedConfig::Rtmr3(sha384(&[&[0; 48], sha384(&[config]).as_bytes()])),
             FixedConfig::Register(_) => FixedConfig::Register(Some(configuration_register_of(&digest))),
         };
         if fixed != expected {
