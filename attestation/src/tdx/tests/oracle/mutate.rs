@@ -211,6 +211,7 @@ fn seeded() -> Random {
     Random(SEED.get())
 }
 
+#[allow(clippy::ptr_arg)] // the type that a plan has
 fn change_body(body: &mut Vec<u8>) {
     let random = &mut seeded();
     let known: Vec<_> = BODY
@@ -384,9 +385,17 @@ pub(super) fn signed(random: &mut Random) -> (Given, &'static str) {
     match random.below(12) {
         0 => given.quote.extend(vec![0; 1 + random.below(9)]),
         1 => given.quote.extend(random.next().to_le_bytes()),
-        2 => member(&mut given, "pck_certificate_chain", |value| {
-            *value = "another".into()
-        }),
+        2 => {
+            // The quote's own chain with a line more, or none.
+            let start = given
+                .quote
+                .windows(6)
+                .position(|part| part == b"-----B")
+                .unwrap_or(0);
+            let own = String::from_utf8_lossy(&given.quote[start..]).into_owned();
+            let text = random.of(&[format!("{own}\n"), "another".to_owned()]).clone();
+            member(&mut given, "pck_certificate_chain", |value| *value = text.into());
+        }
         3 => member(&mut given, "unknown", |value| *value = 1.into()),
         4 => {
             let name = *random.of(&MEMBERS);
