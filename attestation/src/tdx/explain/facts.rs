@@ -83,8 +83,8 @@ impl<'a> Facts<'a> {
             QuoteCheck::TeeType | QuoteCheck::SgxQuote => {
                 format!("version {}, TEE type {:#x}", low(0)?, number(self.bytes, 4)?)
             }
-            QuoteCheck::BodyType => format!("type {}", low(48)?),
-            QuoteCheck::BodySize => format!("{} bytes", number(self.bytes, 50)?),
+            QuoteCheck::BodyType if low(0)? == 5 => format!("type {}", low(48)?),
+            QuoteCheck::BodySize if low(0)? == 5 => format!("{} bytes", number(self.bytes, 50)?),
             QuoteCheck::Vendor => hex(self.bytes.get(12..28)?),
             QuoteCheck::HeaderReserved => hex(self.bytes.get(8..12)?),
             _ => return None,

@@ -75,7 +75,7 @@ fn tell(faults: &[Fault]) -> Vec<TracedCheck> {
 fn a_quotes_trace_never_claims_too_much() {
     assert!(failed(&tell(&[])).is_none());
     let compared = pairs(FAULTS, |one| tell(&[*one]), |one, other| tell(&[*one, *other]));
-    assert!(compared > 300, "{compared}");
+    assert!(compared > 100, "{compared}");
 }
 
 #[test]

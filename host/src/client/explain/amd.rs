@@ -51,7 +51,8 @@ fn is_leaf(der: &[u8]) -> bool {
     names(der).iter().any(|name| LEAVES.contains(name))
 }
 
-fn is_root(der: &[u8]) -> bool {
+/// A root's certificate, or its list.
+pub(super) fn is_root(der: &[u8]) -> bool {
     let names = names(der);
     !names.is_empty() && names.iter().all(|name| name.starts_with("ARK-"))
 }

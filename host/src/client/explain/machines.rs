@@ -76,14 +76,11 @@ fn amd_anchors(given: Option<&[Piece]>) -> Result<snp::Anchors, Failure> {
         return Ok(snp::Anchors::amd().clone());
     };
     let product = |piece: &Piece| {
-        let named = |product: &snp::Product| {
-            ["ARK-", "SEV-"]
-                .iter()
-                .any(|start| contains(&piece.bytes, format!("{start}{product}").as_bytes()))
-        };
+        let named = |product: &snp::Product| contains(&piece.bytes, format!("ARK-{product}").as_bytes());
         snp::Product::ALL.into_iter().find(named)
     };
     let roots: Vec<(snp::Product, Vec<u8>)> = of(pieces, Kind::Certificate)
+        .filter(|piece| amd::is_root(&piece.bytes))
         .filter_map(|piece| Some((product(piece)?, piece.bytes.clone())))
         .collect();
     if roots.is_empty() {
@@ -532,6 +529,11 @@ fn tell_devices(
             told.notes.push(format!(
                 "{name} ({}): no certificate chain was found for it",
                 device.report.file
+            ));
+        }
+        if device.nonce.is_some() {
+            told.notes.push(format!(
+                "{name}: the nonce compared with is the one in its own file"
             ));
         }
         let trace = nvidia::explain_device(

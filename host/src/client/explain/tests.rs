@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::error::Exit;
 
+mod collection;
+
+use collection::{AMD, Case, GENOA, INTEL, JUNE_2025, MILAN, NVIDIA};
+
 /// Files below `evidence`, or `None` after saying loudly that `test` was skipped.
 fn evidence(test: &str, files: &[&str]) -> Option<Vec<PathBuf>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/evidence");
@@ -31,413 +35,6 @@ fn ask(machine: Machine, files: Vec<PathBuf>, at: &str) -> Question {
         at_given: true,
     }
 }
-
-/// Machine, files, as of when, and the check that refuses; `None` where all holds.
-type Case = (
-    Machine,
-    &'static [&'static str],
-    &'static str,
-    Option<&'static str>,
-);
-
-const JUNE_2024: &str = "2024-06-01T00:00:00Z";
-const JUNE_2025: &str = "2025-06-01T00:00:00Z";
-const SEPTEMBER_2025: &str = "2025-09-01T00:00:00Z";
-const JULY_2025: &str = "2025-07-15T00:00:00Z";
-const MARCH_2026: &str = "2026-03-01T00:00:00Z";
-const SEPTEMBER_2026: &str = "2026-09-01T00:00:00Z";
-
-const MILAN: &str = "anchors/amd/ask_ark_milan.pem";
-const MILAN_VLEK: &str = "anchors/amd/ask_ark_milan_vlek.pem";
-const GENOA: &str = "anchors/amd/ask_ark_genoa.pem";
-const TURIN: &str = "anchors/amd/ask_ark_turin_vcek.pem";
-
-const AMD: &[Case] = &[
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v2-gosevguest/report.bin",
-            "snp/milan-v2-gosevguest/vcek.der",
-            MILAN,
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v2-virtee/report.hex",
-            "snp/milan-v2-virtee/vcek.der",
-            MILAN,
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v2-trustee/report.bin",
-            "snp/milan-v2-trustee/vcek.der",
-            MILAN,
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v2-trustee/report.bin",
-            "snp/milan-v2-trustee/vcek-invalid-legacy.der",
-            MILAN,
-        ],
-        JUNE_2025,
-        Some("x509-signature"),
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v3-vlek-aws/report.bin",
-            "snp/milan-v3-vlek-aws/vlek.der",
-            MILAN,
-            MILAN_VLEK,
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v3-vlek-aws/report.bin",
-            "snp/milan-v3-vlek-aws/vlek.der",
-            MILAN,
-        ],
-        JUNE_2025,
-        Some("snp-vek-authority"),
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v3-vlek-aws/report.bin",
-            "snp/milan-v3-vlek-aws/vlek.der",
-            MILAN_VLEK,
-        ],
-        SEPTEMBER_2026,
-        Some("x509-expired"),
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/genoa-v3-azure/report.bin",
-            "snp/genoa-v3-azure/vcek.pem",
-            GENOA,
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v2-kinvolk-other-chip/report.bin",
-            "snp/milan-v2-kinvolk-other-chip/certs.pem",
-        ],
-        JUNE_2025,
-        Some("snp-binding-chip-id"),
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v3-dstack/report.bin",
-            "snp/milan-v3-dstack/vcek.pem",
-            MILAN,
-        ],
-        SEPTEMBER_2026,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &[
-            "snp/milan-v3-oak/report.bin",
-            "snp/milan-v3-oak/vcek.der",
-            MILAN,
-            GENOA,
-            TURIN,
-            "anchors/amd/crl_milan_2025-05.der",
-        ],
-        JUNE_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &["snp/genoa-v5-oak/report.bin", "snp/genoa-v5-oak/vcek.der", GENOA],
-        SEPTEMBER_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &["snp/turin-v5-oak/report.bin", "snp/turin-v5-oak/vcek.der", TURIN],
-        SEPTEMBER_2025,
-        None,
-    ),
-    (
-        Machine::Snp,
-        &["snp/turin-v5-oak/report.bin", "snp/turin-v5-oak/vcek.der", GENOA],
-        SEPTEMBER_2025,
-        Some("snp-vek-authority"),
-    ),
-    (
-        Machine::Snp,
-        &["snp/milan-v4-gce-noveks/report.bin"],
-        JUNE_2025,
-        Some("no-endorsement"),
-    ),
-    // Their makers bound nothing in the claims and chose qualifying data of their own.
-    (
-        Machine::Azure,
-        &["snp/genoa-v3-azure/evidence.json", GENOA],
-        JUNE_2025,
-        Some("azure-quote-qualifying-data"),
-    ),
-    (
-        Machine::Azure,
-        &["snp/milan-v3-azure/evidence.json", MILAN],
-        JUNE_2025,
-        Some("azure-quote-qualifying-data"),
-    ),
-    (
-        Machine::Azure,
-        &["snp/milan-v3-azure/hcl.bin", "snp/milan-v3-azure/vcek.der", MILAN],
-        JUNE_2025,
-        Some("missing-part"),
-    ),
-    (
-        Machine::Azure,
-        &["snp/milan-v2-kinvolk-other-chip/hcl.bin"],
-        JUNE_2025,
-        Some("azure-hcl-length"),
-    ),
-];
-
-const INTEL: &[Case] = &[
-    (
-        Machine::Tdx,
-        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
-        "2025-07-01T00:00:00Z",
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
-        JUNE_2025,
-        Some("tdx-crl-not-yet"),
-    ),
-    (
-        Machine::Tdx,
-        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
-        "2025-07-20T00:00:00Z",
-        Some("tdx-crl-expired"),
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v5-emr-phala-nomatch/quote.bin",
-            "tdx/v5-emr-phala-nomatch/collateral.json",
-        ],
-        MARCH_2026,
-        Some("tdx-platform-level"),
-    ),
-    (
-        Machine::Tdx,
-        &["tdx/sgx-v3-phala/quote.bin", "tdx/sgx-v3-phala/collateral.json"],
-        "2025-06-25T00:00:00Z",
-        Some("tdx-quote-is-sgx"),
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v5-emr-gotdxguest/quote.bin",
-            "tdx/v5-emr-gotdxguest/collateral.json",
-        ],
-        MARCH_2026,
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-gcp-cos113-ccel/quote.bin",
-            "tdx/v4-gcp-cos113-ccel/collateral.json",
-            "tdx/v4-gcp-cos113-ccel/ccel_data.bin",
-        ],
-        JULY_2025,
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-gcp-cos113-ccel/quote.bin",
-            "tdx/v4-gcp-cos113-ccel/collateral.json",
-            "ccel/dupe-separator-goeventlog/ccel_data.bin",
-        ],
-        JULY_2025,
-        Some("ccel-replay"),
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-gcp-outofdate/quote.bin",
-            "tdx/v4-gcp-outofdate/collateral.json",
-        ],
-        JULY_2025,
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-spr-e4-gotdxguest/quote.bin",
-            "tdx/v4-spr-e4-gotdxguest/collateral.json",
-        ],
-        "2023-07-01T00:00:00Z",
-        Some("tdx-quote-padding"),
-    ),
-    // Debug is for a policy to refuse.
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-debug-trustee/quote.bin",
-            "tdx/v4-debug-trustee/collateral.json",
-        ],
-        "2023-07-01T00:00:00Z",
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &[
-            "tdx/v4-emr-dstack-rtmr/quote.bin",
-            "tdx/v4-emr-dstack-rtmr/collateral.json",
-            "tdx/v4-emr-dstack-rtmr/eventlog.json",
-        ],
-        MARCH_2026,
-        None,
-    ),
-    (
-        Machine::Tdx,
-        &["tdx/v4-emr-phala/quote.bin"],
-        JULY_2025,
-        Some("no-endorsement"),
-    ),
-    (
-        Machine::Azure,
-        &[
-            "tdx/v4-azure-trustee/evidence.json",
-            "tdx/v4-azure-trustee/collateral.json",
-        ],
-        JULY_2025,
-        Some("tdx-domain-sept-ve"),
-    ),
-];
-
-const NVIDIA: &[Case] = &[
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/h100-545-gonvtrust/report.hex",
-            "nvidia/h100-545-gonvtrust/cert_chain.pem",
-            "nvidia/h100-545-gonvtrust/driver_rim.xml",
-            "nvidia/h100-545-gonvtrust/vbios_rim.xml",
-        ],
-        JUNE_2024,
-        None,
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/h100-545-gonvtrust/report.hex",
-            "nvidia/h100-545-gonvtrust/cert_chain_invalid.pem",
-        ],
-        JUNE_2024,
-        Some("nvidia-chain-length"),
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/h100-550-nvtrust/report.hex",
-            "nvidia/h100-550-nvtrust/cert_chain.pem",
-        ],
-        JUNE_2024,
-        Some("no-endorsement"),
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/h100-535-sdk/report.hex",
-            "nvidia/h100-535-sdk/cert_chain.pem",
-            "nvidia/h100-535-sdk/vbios_rim.xml",
-            "nvidia/h100-535-sdk/driver_rim_measurement_mismatch.xml",
-        ],
-        JUNE_2024,
-        Some("nvidia-rim-digest"),
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/b100-575-sdk/report.hex",
-            "nvidia/b100-575-sdk/cert_chain.pem",
-        ],
-        JUNE_2024,
-        Some("no-endorsement"),
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/h100-560-badsig-sdk/report.hex",
-            "nvidia/h100-560-badsig-sdk/cert_chain.pem",
-        ],
-        JUNE_2024,
-        Some("nvidia-report-signature"),
-    ),
-    (
-        Machine::Nvidia,
-        &["nvidia/h100-570-certhold-sdk/evidence.json"],
-        JUNE_2024,
-        Some("no-endorsement"),
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/ls10-switch-sdk/report.hex",
-            "nvidia/ls10-switch-sdk/cert_chain.pem",
-            "nvidia/ls10-switch-sdk/vbios_rim.xml",
-        ],
-        "2026-06-01T00:00:00Z",
-        None,
-    ),
-    (
-        Machine::Nvidia,
-        &[
-            "nvidia/ls10-switch-sdk/report_badsig.hex",
-            "nvidia/ls10-switch-sdk/cert_chain.pem",
-        ],
-        JUNE_2024,
-        Some("nvidia-report-signature"),
-    ),
-    (
-        Machine::Nvidia,
-        &["nvidia/rims/driver_550.144.03.xml"],
-        "2026-01-01T00:00:00Z",
-        None,
-    ),
-    (
-        Machine::Nvidia,
-        &["nvidia/rims/driver_550.144.03_badsig.xml"],
-        "2026-01-01T00:00:00Z",
-        Some("nvidia-rim-signature"),
-    ),
-    (
-        Machine::Nvidia,
-        &["nvidia/rims/driver_570.124.03_expired.xml"],
-        "2026-01-01T00:00:00Z",
-        Some("nvidia-rim-digest"),
-    ),
-];
 
 /// Each is told as its README judges it.
 fn judge(test: &str, cases: &[Case]) {
@@ -472,6 +69,84 @@ fn machines_of_intel_are_told_as_they_are_judged() {
 #[test]
 fn devices_of_nvidia_are_told_as_they_are_judged() {
     judge("explain::devices_of_nvidia_are_told_as_they_are_judged", NVIDIA);
+}
+
+/// A policy for one machine and its code, which accepts these known weaknesses.
+fn policy(chip: &str, measurement: &str, accepted: &[String]) -> Policy {
+    let text = format!(
+        "version = 1\nmanifest_sha256 = \"{0}\"\nconfig_sha256 = \"{0}\"\nchips = [\"{chip}\"]\n\
+         dangerously_accept_weakness = {accepted:?}\n[snp]\nsmt = \"on\"\ndangerously_accept_page_swap = true\n\
+         [[reference_values]]\nname = \"a guest\"\nplatform = \"snp\"\nmeasurement = \"{measurement}\"\n",
+        "4".repeat(64)
+    );
+    Policy::from_toml(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_policy_affirms_or_says_which_rule_does_not_hold() {
+    const NAME: &str = "explain::a_policy_affirms_or_says_which_rule_does_not_hold";
+    const FILES: &[&str] = &[
+        "snp/milan-v3-oak/report.bin",
+        "snp/milan-v3-oak/vcek.der",
+        MILAN,
+        "anchors/amd/crl_milan_2025-05.der",
+    ];
+    let Some(paths) = evidence(NAME, FILES) else {
+        return;
+    };
+    let report = std::fs::read(&paths[0]).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (measurement, chip) = (hex(&report[0x90..0xc0]), hex(&report[0x1a0..0x1e0]));
+    let judged = |policy: Policy| {
+        let mut question = ask(Machine::Snp, paths.clone(), JUNE_2025);
+        question.policy = Some(policy);
+        explain(&question).unwrap()
+    };
+    // Its firmware is of 2025: what became known since is accepted here, one by one.
+    let told = judged(policy(&chip, &measurement, &[]));
+    let mut known: Vec<String> = told
+        .checks
+        .iter()
+        .filter(|row| row.ok == Some(false))
+        .map(|row| row.expected.split([' ', ':']).next().unwrap().to_owned())
+        .collect();
+    known.sort();
+    known.dedup();
+    let told = judged(policy(&chip, &measurement, &known));
+    assert!(told.verified && told.appraised, "{}", told.text());
+    assert_eq!((told.refused_by, told.exit()), (None, Exit::Yes));
+    assert!(told.text().starts_with("APPRAISED"));
+    // Other code: verified as before, and denied by that rule.
+    let told = judged(policy(&chip, &"0".repeat(96), &known));
+    assert!(told.verified && !told.appraised && !told.claims.is_empty());
+    assert_eq!(
+        (told.refused_by, told.exit()),
+        (Some("measurement"), Exit::Denied)
+    );
+}
+
+#[test]
+fn under_other_roots_the_answer_says_so() {
+    const NAME: &str = "explain::under_other_roots_the_answer_says_so";
+    let (_, files, at, _) = AMD[0];
+    let Some(paths) = evidence(NAME, files) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut question = ask(Machine::Snp, paths.clone(), at);
+    question.anchors = Some(folder.path().to_owned());
+    assert_eq!(explain(&question).unwrap_err().code(), "explain_anchors");
+    // AMD's own root, given: genuine, and of the class insecure all the same.
+    std::fs::copy(&paths[2], folder.path().join("roots")).unwrap();
+    let told = explain(&question).unwrap();
+    assert!(told.verified && told.class == "insecure");
+    assert!(told.text().contains("GIVEN WITH --anchors: class insecure"));
+    // Another product's root believes nothing of this one.
+    let Some(genoa) = evidence(NAME, &[GENOA]) else {
+        return;
+    };
+    std::fs::copy(&genoa[0], folder.path().join("roots")).unwrap();
+    assert_eq!(explain(&question).unwrap().refused_by, Some("snp-vek-product"));
 }
 
 #[test]

@@ -1,0 +1,410 @@
+//! The collection of real evidence, each with the verdict of its README.
+
+use super::Machine;
+
+/// Machine, files, as of when, and the check that refuses; `None` where all holds.
+pub(super) type Case = (
+    Machine,
+    &'static [&'static str],
+    &'static str,
+    Option<&'static str>,
+);
+
+pub(super) const JUNE_2024: &str = "2024-06-01T00:00:00Z";
+pub(super) const JUNE_2025: &str = "2025-06-01T00:00:00Z";
+pub(super) const SEPTEMBER_2025: &str = "2025-09-01T00:00:00Z";
+pub(super) const JULY_2025: &str = "2025-07-15T00:00:00Z";
+pub(super) const MARCH_2026: &str = "2026-03-01T00:00:00Z";
+pub(super) const SEPTEMBER_2026: &str = "2026-09-01T00:00:00Z";
+
+pub(super) const MILAN: &str = "anchors/amd/ask_ark_milan.pem";
+pub(super) const MILAN_VLEK: &str = "anchors/amd/ask_ark_milan_vlek.pem";
+pub(super) const GENOA: &str = "anchors/amd/ask_ark_genoa.pem";
+pub(super) const TURIN: &str = "anchors/amd/ask_ark_turin_vcek.pem";
+
+pub(super) const AMD: &[Case] = &[
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v2-gosevguest/report.bin",
+            "snp/milan-v2-gosevguest/vcek.der",
+            MILAN,
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v2-virtee/report.hex",
+            "snp/milan-v2-virtee/vcek.der",
+            MILAN,
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v2-trustee/report.bin",
+            "snp/milan-v2-trustee/vcek.der",
+            MILAN,
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v2-trustee/report.bin",
+            "snp/milan-v2-trustee/vcek-invalid-legacy.der",
+            MILAN,
+        ],
+        JUNE_2025,
+        Some("x509-signature"),
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v3-vlek-aws/report.bin",
+            "snp/milan-v3-vlek-aws/vlek.der",
+            MILAN,
+            MILAN_VLEK,
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v3-vlek-aws/report.bin",
+            "snp/milan-v3-vlek-aws/vlek.der",
+            MILAN,
+        ],
+        JUNE_2025,
+        Some("snp-vek-authority"),
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v3-vlek-aws/report.bin",
+            "snp/milan-v3-vlek-aws/vlek.der",
+            MILAN_VLEK,
+        ],
+        SEPTEMBER_2026,
+        Some("x509-expired"),
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/genoa-v3-azure/report.bin",
+            "snp/genoa-v3-azure/vcek.pem",
+            GENOA,
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v2-kinvolk-other-chip/report.bin",
+            "snp/milan-v2-kinvolk-other-chip/certs.pem",
+        ],
+        JUNE_2025,
+        Some("snp-binding-chip-id"),
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v3-dstack/report.bin",
+            "snp/milan-v3-dstack/vcek.pem",
+            MILAN,
+        ],
+        SEPTEMBER_2026,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &[
+            "snp/milan-v3-oak/report.bin",
+            "snp/milan-v3-oak/vcek.der",
+            MILAN,
+            GENOA,
+            TURIN,
+            "anchors/amd/crl_milan_2025-05.der",
+        ],
+        JUNE_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &["snp/genoa-v5-oak/report.bin", "snp/genoa-v5-oak/vcek.der", GENOA],
+        SEPTEMBER_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &["snp/turin-v5-oak/report.bin", "snp/turin-v5-oak/vcek.der", TURIN],
+        SEPTEMBER_2025,
+        None,
+    ),
+    (
+        Machine::Snp,
+        &["snp/turin-v5-oak/report.bin", "snp/turin-v5-oak/vcek.der", GENOA],
+        SEPTEMBER_2025,
+        Some("snp-vek-authority"),
+    ),
+    (
+        Machine::Snp,
+        &["snp/milan-v4-gce-noveks/report.bin"],
+        JUNE_2025,
+        Some("no-endorsement"),
+    ),
+    // Their makers bound nothing in the claims and chose qualifying data of their own.
+    (
+        Machine::Azure,
+        &["snp/genoa-v3-azure/evidence.json", GENOA],
+        JUNE_2025,
+        Some("azure-quote-qualifying-data"),
+    ),
+    (
+        Machine::Azure,
+        &["snp/milan-v3-azure/evidence.json", MILAN],
+        JUNE_2025,
+        Some("azure-quote-qualifying-data"),
+    ),
+    (
+        Machine::Azure,
+        &["snp/milan-v3-azure/hcl.bin", "snp/milan-v3-azure/vcek.der", MILAN],
+        JUNE_2025,
+        Some("missing-part"),
+    ),
+    (
+        Machine::Azure,
+        &["snp/milan-v2-kinvolk-other-chip/hcl.bin"],
+        JUNE_2025,
+        Some("azure-hcl-length"),
+    ),
+];
+
+pub(super) const INTEL: &[Case] = &[
+    (
+        Machine::Tdx,
+        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
+        "2025-07-01T00:00:00Z",
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
+        JUNE_2025,
+        Some("tdx-crl-not-yet"),
+    ),
+    (
+        Machine::Tdx,
+        &["tdx/v4-emr-phala/quote.bin", "tdx/v4-emr-phala/collateral.json"],
+        "2025-07-20T00:00:00Z",
+        Some("tdx-crl-expired"),
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v5-emr-phala-nomatch/quote.bin",
+            "tdx/v5-emr-phala-nomatch/collateral.json",
+        ],
+        MARCH_2026,
+        Some("tdx-platform-level"),
+    ),
+    (
+        Machine::Tdx,
+        &["tdx/sgx-v3-phala/quote.bin", "tdx/sgx-v3-phala/collateral.json"],
+        "2025-06-25T00:00:00Z",
+        Some("tdx-quote-is-sgx"),
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v5-emr-gotdxguest/quote.bin",
+            "tdx/v5-emr-gotdxguest/collateral.json",
+        ],
+        MARCH_2026,
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-gcp-cos113-ccel/quote.bin",
+            "tdx/v4-gcp-cos113-ccel/collateral.json",
+            "tdx/v4-gcp-cos113-ccel/ccel_data.bin",
+        ],
+        JULY_2025,
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-gcp-cos113-ccel/quote.bin",
+            "tdx/v4-gcp-cos113-ccel/collateral.json",
+            "ccel/dupe-separator-goeventlog/ccel_data.bin",
+        ],
+        JULY_2025,
+        Some("ccel-replay"),
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-gcp-outofdate/quote.bin",
+            "tdx/v4-gcp-outofdate/collateral.json",
+        ],
+        JULY_2025,
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-spr-e4-gotdxguest/quote.bin",
+            "tdx/v4-spr-e4-gotdxguest/collateral.json",
+        ],
+        "2023-07-01T00:00:00Z",
+        Some("tdx-quote-padding"),
+    ),
+    // Debug is for a policy to refuse.
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-debug-trustee/quote.bin",
+            "tdx/v4-debug-trustee/collateral.json",
+        ],
+        "2023-07-01T00:00:00Z",
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &[
+            "tdx/v4-emr-dstack-rtmr/quote.bin",
+            "tdx/v4-emr-dstack-rtmr/collateral.json",
+            "tdx/v4-emr-dstack-rtmr/eventlog.json",
+        ],
+        MARCH_2026,
+        None,
+    ),
+    (
+        Machine::Tdx,
+        &["tdx/v4-emr-phala/quote.bin"],
+        JULY_2025,
+        Some("no-endorsement"),
+    ),
+    (
+        Machine::Azure,
+        &[
+            "tdx/v4-azure-trustee/evidence.json",
+            "tdx/v4-azure-trustee/collateral.json",
+        ],
+        JULY_2025,
+        Some("tdx-domain-sept-ve"),
+    ),
+];
+
+pub(super) const NVIDIA: &[Case] = &[
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/h100-545-gonvtrust/report.hex",
+            "nvidia/h100-545-gonvtrust/cert_chain.pem",
+            "nvidia/h100-545-gonvtrust/driver_rim.xml",
+            "nvidia/h100-545-gonvtrust/vbios_rim.xml",
+        ],
+        JUNE_2024,
+        None,
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/h100-545-gonvtrust/report.hex",
+            "nvidia/h100-545-gonvtrust/cert_chain_invalid.pem",
+        ],
+        JUNE_2024,
+        Some("nvidia-chain-length"),
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/h100-550-nvtrust/report.hex",
+            "nvidia/h100-550-nvtrust/cert_chain.pem",
+        ],
+        JUNE_2024,
+        Some("no-endorsement"),
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/h100-535-sdk/report.hex",
+            "nvidia/h100-535-sdk/cert_chain.pem",
+            "nvidia/h100-535-sdk/vbios_rim.xml",
+            "nvidia/h100-535-sdk/driver_rim_measurement_mismatch.xml",
+        ],
+        JUNE_2024,
+        Some("nvidia-rim-digest"),
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/b100-575-sdk/report.hex",
+            "nvidia/b100-575-sdk/cert_chain.pem",
+        ],
+        JUNE_2024,
+        Some("no-endorsement"),
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/h100-560-badsig-sdk/report.hex",
+            "nvidia/h100-560-badsig-sdk/cert_chain.pem",
+        ],
+        JUNE_2024,
+        Some("nvidia-report-signature"),
+    ),
+    (
+        Machine::Nvidia,
+        &["nvidia/h100-570-certhold-sdk/evidence.json"],
+        JUNE_2024,
+        Some("no-endorsement"),
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/ls10-switch-sdk/report.hex",
+            "nvidia/ls10-switch-sdk/cert_chain.pem",
+            "nvidia/ls10-switch-sdk/vbios_rim.xml",
+        ],
+        "2026-06-01T00:00:00Z",
+        None,
+    ),
+    (
+        Machine::Nvidia,
+        &[
+            "nvidia/ls10-switch-sdk/report_badsig.hex",
+            "nvidia/ls10-switch-sdk/cert_chain.pem",
+        ],
+        JUNE_2024,
+        Some("nvidia-report-signature"),
+    ),
+    (
+        Machine::Nvidia,
+        &["nvidia/rims/driver_550.144.03.xml"],
+        "2026-01-01T00:00:00Z",
+        None,
+    ),
+    (
+        Machine::Nvidia,
+        &["nvidia/rims/driver_550.144.03_badsig.xml"],
+        "2026-01-01T00:00:00Z",
+        Some("nvidia-rim-signature"),
+    ),
+    (
+        Machine::Nvidia,
+        &["nvidia/rims/driver_570.124.03_expired.xml"],
+        "2026-01-01T00:00:00Z",
+        Some("nvidia-rim-digest"),
+    ),
+];
