@@ -16,6 +16,8 @@
 
 pub mod azure;
 mod error;
+#[cfg(feature = "insecure-simulated")]
+mod fake_snp;
 pub mod ioctl;
 mod machine;
 pub mod nvml;
@@ -34,10 +36,9 @@ use anchorhold_attestation::simulated::SimulatedPlatform;
 use anchorhold_attestation::snp::{CertTable, Entry};
 use anchorhold_attestation::{
     ConfigBoundBy, DeviceEvidence, Evidence, FixedConfig, Platform, ReportData,
-    azure::configuration_register_of,
     endorsements::{Endorsement, EndorsementKind},
 };
-use anchorhold_encoding::{Digest, sha256, sha384};
+use anchorhold_encoding::{Digest, sha256};
 
 pub use error::{AttesterError, Fault, Interface};
 pub use machine::Places;
@@ -152,6 +153,16 @@ fn simulated(launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> 
     }))
 }
 
+#[cfg(feature = "insecure-simulated")]
+fn played(launch: &LaunchRecord, chip: &[u8]) -> Result<Box<dyn Reporter>, AttesterError> {
+    Ok(Box::new(fake_snp::FakeSnp::new(launch, chip)?))
+}
+
+#[cfg(not(feature = "insecure-simulated"))]
+fn played(_launch: &LaunchRecord, _chip: &[u8]) -> Result<Box<dyn Reporter>, AttesterError> {
+    Err(AttesterError::NotCompiled)
+}
+
 #[cfg(not(feature = "insecure-simulated"))]
 fn simulated(_launch: &LaunchRecord) -> Result<Box<dyn Reporter>, AttesterError> {
     Err(AttesterError::NotCompiled)
@@ -216,6 +227,14 @@ impl Attester {
         Ok(Self::of(platform, reporter, None))
     }
 
+    /// SEV-SNP played by a `chip` of a fake authority.
+    ///
+    /// # Errors
+    /// [`AttesterError::NotCompiled`], or that this is no such chip.
+    pub fn fake_snp(launch: &LaunchRecord, chip: &[u8]) -> Result<Self, AttesterError> {
+        Ok(Self::of(Platform::Snp, played(launch, chip)?, None))
+    }
+
     /// An attester out of its parts. Whoever made them, verifiers believe only what hardware signed.
     #[must_use]
     pub fn of(
@@ -247,13 +266,7 @@ impl Attester {
         if !fixed.is_set() {
             return Err(AttesterError::Unbound);
         }
-        let expected = match fixed {
-            FixedConfig::HostData(_) => FixedConfig::HostData(digest),
-            FixedConfig::MrConfigId(_) => FixedConfig::MrConfigId(sha384(&[config])),
-            FixedConfig::Rtmr3(_) => FixedConfig::Rtmr3(sha384(&[&[0; 48], sha384(&[config]).as_bytes()])),
-            FixedConfig::Register(_) => FixedConfig::Register(Some(configuration_register_of(&digest))),
-        };
-        if fixed != expected {
+        if !fixed.fixes(config) {
             return Err(AttesterError::OtherConfiguration);
         }
         Ok(ConfirmedConfig {

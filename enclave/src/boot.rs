@@ -39,6 +39,7 @@ pub struct Locked {
     config: Arc<Config>,
     text: String,
     launch: LaunchRecord,
+    chip: Option<Vec<u8>>,
     clock: Arc<Clock>,
 }
 
@@ -89,9 +90,10 @@ impl Locked {
     /// the one the platform committed to.
     pub fn from_descriptor(reader: impl Read) -> Result<Self, BootError> {
         let bytes = read_all(reader)?;
-        let (record, text) = bytes
+        let (record, rest) = bytes
             .split_at_checked(LaunchRecord::LENGTH)
             .ok_or(LaunchError::NoRecord)?;
+        let (chip, text) = split_chip(rest)?;
         let launch = LaunchRecord::parse(record).map_err(|_| LaunchError::NoRecord)?;
         if launch.host_data.is_zero() {
             return Err(LaunchError::Unbound.into());
@@ -105,6 +107,10 @@ impl Locked {
             event::emit(Event::WarningSimulated {
                 warning: "the platform insecure-simulated proves nothing and protects nothing",
             });
+        } else if chip.is_some() {
+            event::emit(Event::WarningSimulated {
+                warning: "the chip is of a fake authority: it proves nothing and protects nothing",
+            });
         }
         event::emit(Event::ConfigAccepted { config_sha256 });
         let clock = Arc::new(Clock::new(config.host_time));
@@ -113,6 +119,7 @@ impl Locked {
             config: Arc::new(config),
             text,
             launch,
+            chip: chip.map(<[u8]>::to_vec),
             clock,
         })
     }
@@ -124,7 +131,12 @@ impl Locked {
     /// [`BootError::Attester`], [`BootError::Launch`], [`BootError::Keys`] or [`BootError::Tls`].
     pub fn attest(self) -> Result<Attested, BootError> {
         event::emit(Event::Attesting);
-        let attester = Attester::new(self.config.platform, &self.launch).map_err(BootError::Attester)?;
+        let attester = match (&self.chip, self.config.platform) {
+            (None, platform) => Attester::new(platform, &self.launch),
+            (Some(chip), Platform::Snp) => Attester::fake_snp(&self.launch, chip),
+            (Some(_), _) => Err(AttesterError::NoReport),
+        };
+        let attester = attester.map_err(BootError::Attester)?;
         let attester = Arc::new(attester);
         let confirmed = attester
             .confirm(self.text.as_bytes())
@@ -243,6 +255,20 @@ impl Progress for Announce {
     }
 
     fn advance(&self, _bytes: u64) {}
+}
+
+/// What comes before the bytes of a fake chip, which stand between launch record and configuration. No TOML begins so.
+const CHIP: &[u8; 8] = b"ANCHCHP1";
+
+/// A fake chip, if the launcher gave one, and the configuration.
+fn split_chip(rest: &[u8]) -> Result<(Option<&[u8]>, &[u8]), LaunchError> {
+    let Some(after) = rest.strip_prefix(CHIP) else {
+        return Ok((None, rest));
+    };
+    let (length, after) = after.split_first_chunk().ok_or(LaunchError::NoRecord)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| LaunchError::NoRecord)?;
+    let (chip, text) = after.split_at_checked(length).ok_or(LaunchError::NoRecord)?;
+    Ok((Some(chip), text))
 }
 
 fn read_all(reader: impl Read) -> Result<Zeroizing<Vec<u8>>, BootError> {

@@ -18,6 +18,8 @@ pub const RESOURCES: usize = 64;
 pub const ANCHOR_FILES: usize = 16;
 /// One of them: a root is below 4 KiB, in PEM a third more, and a vendor's file has a chain of three.
 pub const ANCHOR_FILE_BYTES: usize = 32 * 1024;
+/// A chip of a fake authority: a report and a key are below 2 KiB.
+pub const CHIP_BYTES: u64 = 4 * 1024;
 /// A policy file: digests and names; the verifier's own limit is lower or equal.
 pub const POLICY_BYTES: u64 = 256 * 1024;
 /// Sessions kept. Only affirmed evidence is kept, so the worst case, 4096 times [`SESSION_EVIDENCE_BYTES`] or

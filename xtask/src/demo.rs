@@ -4,6 +4,7 @@
 //! Every statement printed is read from what a binary of the product reported; nothing is assumed to have
 //! worked. The folder and every process are gone at the end, whatever the end was.
 
+mod amd;
 mod binaries;
 mod options;
 mod report;
@@ -39,7 +40,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 fn play(options: &Options, report: &mut Report) -> Result<(), Failure> {
     let binaries = binaries::build(options, report)?;
-    let mut scene = Scene::new(binaries)?;
+    let mut scene = Scene::new(binaries, options.snp_fake)?;
+    scene.play_amd(report)?;
     scene.keygen(report)?;
     scene.seal(options, report)?;
     if options.tamper == Some(tamper::Tamper::Model) {

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use anchorhold_encoding::{Digest, sha384};
+use anchorhold_encoding::{Digest, sha256, sha384};
 
 use crate::azure::configuration_register_of;
 use crate::identity::ConfigBoundBy;
@@ -54,6 +54,15 @@ impl FixedConfig {
             Self::Rtmr3(_) => ConfigBoundBy::Rtmr3,
             Self::Register(_) => ConfigBoundBy::Pcr8,
         }
+    }
+
+    /// Whether it is this very configuration.
+    #[must_use]
+    pub fn fixes(&self, config: &[u8]) -> bool {
+        self.is_of(&ConfigDigests {
+            sha256: sha256(&[config]),
+            sha384: sha384(&[config]),
+        })
     }
 
     /// The key of a policy that lists it.

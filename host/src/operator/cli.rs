@@ -26,6 +26,9 @@ pub enum OperatorCommand {
         /// The enclave's binary
         #[arg(long, value_name = "FILE")]
         enclave: PathBuf,
+        /// Play SEV-SNP with a chip of a fake authority. Protects nothing: for demonstrations and tests
+        #[arg(long, value_name = "FILE")]
+        fake_chip: Option<PathBuf>,
     },
     /// Bring a bundle of endorsements to an enclave, which hands it on to clients. Nobody has to trust you for it
     Endorse {
@@ -49,10 +52,19 @@ pub enum OperatorCommand {
 /// What the command reports.
 pub async fn run(command: OperatorCommand, output: &Output) -> Result<Exit, Failure> {
     match command {
-        OperatorCommand::Launch { config, enclave } => {
-            let launch = launch::Launch::prepare(&config, &enclave)?;
+        OperatorCommand::Launch {
+            config,
+            enclave,
+            fake_chip,
+        } => {
+            let launch = launch::Launch::prepare(&config, &enclave, fake_chip.as_deref())?;
             output.talk(&format!(
-                "launching on insecure-simulated: measurement {}, configuration {}",
+                "launching on {}: measurement {}, configuration {}",
+                if fake_chip.is_some() {
+                    "snp with a fake chip"
+                } else {
+                    "insecure-simulated"
+                },
                 launch.record().measurement,
                 launch.record().host_data
             ));

@@ -1,4 +1,4 @@
-//! Starts an enclave on the simulated platform.
+//! Starts an enclave on the simulated platform, or on a chip of a fake authority.
 //!
 //! Why apart: a hypervisor fixes measurement and configuration digest at launch; here this file plays it.
 //!
@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use anchorhold_encoding::Digest;
 use aws_lc_rs::rand;
 
 use crate::error::Explain;
+use crate::limits::CHIP_BYTES;
 use crate::measurement::{self, Configuration, FileError};
 
 /// A launch that is ready to happen.
@@ -37,9 +38,10 @@ impl Launch {
     ///
     /// # Errors
     /// [`LaunchError`].
-    pub fn prepare(config: &Path, enclave: &Path) -> Result<Self, LaunchError> {
+    pub fn prepare(config: &Path, enclave: &Path, chip: Option<&Path>) -> Result<Self, LaunchError> {
         let config = Configuration::read(config)?;
-        check_platform(&config)?;
+        let chip = chip.map(read_chip).transpose()?;
+        check_platform(&config, chip.is_some())?;
         let record = LaunchRecord {
             measurement: measurement::enclave(enclave)?,
             host_data: config.digest(),
@@ -47,6 +49,7 @@ impl Launch {
         let mut input = unnamed_file().map_err(LaunchError::Input)?;
         input
             .write_all(&record.encode())
+            .and_then(|()| input.write_all(&chip.unwrap_or_default()))
             .and_then(|()| input.write_all(config.bytes()))
             .and_then(|()| input.rewind())
             .map_err(LaunchError::Input)?;
@@ -77,12 +80,35 @@ impl Launch {
 }
 
 /// Only the key `platform` is looked at: what else the file says is between its owner and the enclave.
-fn check_platform(config: &Configuration) -> Result<(), LaunchError> {
+fn check_platform(config: &Configuration, has_chip: bool) -> Result<(), LaunchError> {
+    let platform = if has_chip {
+        Platform::Snp
+    } else {
+        Platform::InsecureSimulated
+    };
     let text = std::str::from_utf8(config.bytes()).map_err(|_| LaunchError::Config)?;
     let table: toml::Table = text.parse().map_err(|_| LaunchError::Config)?;
     match table.get("platform").and_then(toml::Value::as_str) {
-        Some(name) if name == Platform::InsecureSimulated.name() => Ok(()),
-        Some(_) | None => Err(LaunchError::Platform),
+        Some(name) if name == platform.name() => Ok(()),
+        Some(_) | None => Err(LaunchError::Platform(platform)),
+    }
+}
+
+/// Before the bytes of a chip that a fake authority made, and their length: the enclave's boot reads both.
+const CHIP: &[u8; 8] = b"ANCHCHP1";
+
+/// A chip as the enclave reads it: after the launch record, before the configuration.
+fn read_chip(path: &Path) -> Result<Vec<u8>, LaunchError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(CHIP_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(LaunchError::Input)?;
+    let length = u32::try_from(bytes.len()).ok();
+    match length {
+        Some(length) if u64::from(length) <= CHIP_BYTES => {
+            Ok([CHIP.as_slice(), &length.to_be_bytes(), &bytes].concat())
+        }
+        _ => Err(LaunchError::Input(io::ErrorKind::InvalidData.into())),
     }
 }
 
@@ -109,7 +135,7 @@ pub enum LaunchError {
     /// The configuration is not TOML.
     Config,
     /// The configuration is for a platform that this command cannot launch on.
-    Platform,
+    Platform(Platform),
     /// The enclave's input cannot be prepared.
     Input(io::Error),
     /// The enclave cannot be started.
@@ -127,7 +153,7 @@ impl fmt::Display for LaunchError {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Config => f.write_str("the configuration is not TOML"),
-            Self::Platform => f.write_str("the configuration's platform is not insecure-simulated"),
+            Self::Platform(launched) => write!(f, "the configuration's platform is not {launched}"),
             Self::Input(error) => write!(f, "cannot prepare the enclave's input: {}", error.kind()),
             Self::Start(error) => write!(f, "cannot start the enclave: {}", error.kind()),
         }
@@ -140,7 +166,7 @@ impl Explain for LaunchError {
     fn code(&self) -> &'static str {
         match self {
             Self::File(error) => error.code(),
-            Self::Config | Self::Platform => "enclave_config",
+            Self::Config | Self::Platform(_) => "enclave_config",
             Self::Input(_) | Self::Start(_) => "launch",
         }
     }
@@ -149,7 +175,10 @@ impl Explain for LaunchError {
         match self {
             Self::File(error) => error.hint(),
             Self::Config => "fix the file: the enclave reads it as TOML".to_owned(),
-            Self::Platform => "this command launches platform = \"insecure-simulated\" only".to_owned(),
+            Self::Platform(_) => {
+                "this command launches platform = \"insecure-simulated\", and with --fake-chip platform = \"snp\""
+                    .to_owned()
+            }
             Self::Input(_) => "check that the folder for temporary files can be written".to_owned(),
             Self::Start(_) => "check that --enclave names an executable built for this machine".to_owned(),
         }
@@ -160,7 +189,6 @@ impl Explain for LaunchError {
 mod tests {
     use super::*;
     use anchorhold_encoding::{sha256, sha384};
-    use std::io::Read;
 
     #[test]
     fn the_enclave_gets_the_record_and_then_the_configuration() {
@@ -169,7 +197,7 @@ mod tests {
         let text = b"platform = \"insecure-simulated\"\n";
         fs::write(&config, text).unwrap();
         fs::write(&enclave, b"binary").unwrap();
-        let mut launch = Launch::prepare(&config, &enclave).unwrap();
+        let mut launch = Launch::prepare(&config, &enclave, None).unwrap();
         let mut input = Vec::new();
         launch.input.read_to_end(&mut input).unwrap();
         let (record, rest) = input.split_at(LaunchRecord::LENGTH);
@@ -187,13 +215,16 @@ mod tests {
         for text in ["platform = \"snp\"\n", "", "platform = 1\n"] {
             fs::write(&config, text).unwrap();
             assert!(
-                matches!(Launch::prepare(&config, &enclave), Err(LaunchError::Platform)),
+                matches!(
+                    Launch::prepare(&config, &enclave, None),
+                    Err(LaunchError::Platform(_))
+                ),
                 "{text}"
             );
         }
         fs::write(&config, "platform = \n").unwrap();
         assert!(matches!(
-            Launch::prepare(&config, &enclave),
+            Launch::prepare(&config, &enclave, None),
             Err(LaunchError::Config)
         ));
     }

@@ -14,6 +14,8 @@ pub(crate) struct Binaries {
     pub(crate) host: PathBuf,
     /// `anchorhold-enclave`.
     pub(crate) enclave: PathBuf,
+    /// `anchorhold-fake-authority`: plays AMD.
+    pub(crate) fake_authority: PathBuf,
     /// `anchorhold-relay`: only built for attacks on the wire.
     pub(crate) relay: PathBuf,
 }
@@ -75,6 +77,7 @@ pub(crate) fn build(options: &Options, report: &mut Report) -> Result<Binaries, 
     Ok(Binaries {
         host: folder.join("anchorhold"),
         enclave: folder.join("anchorhold-enclave"),
+        fake_authority: folder.join("anchorhold-fake-authority"),
         relay: folder.join("anchorhold-relay"),
     })
 }

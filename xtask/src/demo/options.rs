@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) model: Option<PathBuf>,
     /// The attack to show.
     pub(crate) tamper: Option<Tamper>,
+    /// SEV-SNP under a fake authority, in place of the simulated platform.
+    pub(crate) snp_fake: bool,
 }
 
 impl Options {
@@ -34,6 +36,11 @@ impl Options {
                 "--json" => options.json = true,
                 "--once" => options.once = Some(value()?),
                 "--model" => options.model = Some(PathBuf::from(value()?)),
+                "--platform" => match value()?.as_str() {
+                    "insecure-simulated" => options.snp_fake = false,
+                    "snp-fake" => options.snp_fake = true,
+                    _ => return Err("--platform takes insecure-simulated or snp-fake".to_owned()),
+                },
                 "--tamper" => {
                     let name = value()?;
                     options.tamper = Some(
@@ -67,13 +74,24 @@ mod tests {
         assert_eq!(options.once.as_deref(), Some("hi"));
         assert!(options.json);
         assert_eq!(options.tamper, Some(Tamper::Nonce));
+        assert!(!options.snp_fake);
+        let options = parse(&["--platform", "snp-fake", "--once", "hi"])
+            .unwrap()
+            .unwrap();
+        assert!(options.snp_fake);
         assert!(parse(&["-h"]).unwrap().is_none());
         assert!(parse(&["--", "--once", "hi"]).unwrap().unwrap().once.is_some());
     }
 
     #[test]
     fn mistakes_are_named() {
-        for bad in [&["--json"][..], &["--once"], &["--tamper", "all"], &["hello"]] {
+        for bad in [
+            &["--json"][..],
+            &["--once"],
+            &["--tamper", "all"],
+            &["--platform", "snp"],
+            &["hello"],
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

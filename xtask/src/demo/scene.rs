@@ -40,10 +40,12 @@ pub(crate) struct Scene {
     measured: Value,
     broker_address: String,
     pub(crate) enclave_address: String,
+    /// SEV-SNP under a fake authority, in place of the simulated platform.
+    pub(super) snp_fake: bool,
 }
 
 impl Scene {
-    pub(crate) fn new(binaries: Binaries) -> Result<Self, Failure> {
+    pub(crate) fn new(binaries: Binaries, snp_fake: bool) -> Result<Self, Failure> {
         Ok(Self {
             binaries,
             stage: Stage::new()?,
@@ -52,6 +54,7 @@ impl Scene {
             measured: Value::Null,
             broker_address: String::new(),
             enclave_address: String::new(),
+            snp_fake,
         })
     }
 
@@ -59,7 +62,7 @@ impl Scene {
         self.stage.folder().join(name)
     }
 
-    fn path_text(&self, name: &str) -> String {
+    pub(super) fn path_text(&self, name: &str) -> String {
         self.path(name).to_string_lossy().into_owned()
     }
 
@@ -121,11 +124,12 @@ impl Scene {
             .as_secs()
             + 24 * 3600;
         let manifest = field(&self.sealed, "manifest_sha256");
+        let platform = self.platform();
         let config = format!(
             r#"version = "0.1.0"
 algorithm = "sha256"
 not_after = {not_after}
-platform = "insecure-simulated"
+platform = "{platform}"
 dangerously_host_time = true
 
 [broker]
@@ -169,26 +173,29 @@ api = "127.0.0.1:0"
                 "--json",
             ],
         )?;
+        let (keys, rest) = self.machine()?;
         let policy = format!(
             r#"version = 1
 manifest_sha256 = "{manifest}"
 config_sha256 = "{}"
-any_chip_of = ["insecure-simulated"]
-dangerously_accept_simulated = true
-dangerously_accept_weakened = ["dangerously_host_time"]
+{keys}dangerously_accept_weakened = ["dangerously_host_time"]
 
 [[reference_values]]
 name = "the enclave built a moment ago"
-platform = "insecure-simulated"
+platform = "{platform}"
 measurement = "{}"
-minimum_tcb = 1
-"#,
+{rest}"#,
             field(&self.measured, "config_sha256"),
             field(&self.measured, "measurement"),
         );
         self.write("policy.toml", &policy)?;
+        let trust = if self.snp_fake {
+            "anchors = \"amd/anchors\"\nendorsements = \"amd/endorsements.json\"\n"
+        } else {
+            ""
+        };
         let broker = format!(
-            "listen = \"{}\"\n\n[[resource]]\npath = \"{RESOURCE}\"\nkey_id = \"{KEY_ID}\"\npolicy = \"policy.toml\"\nlease_seconds = 3600\n",
+            "listen = \"{}\"\n{trust}\n[[resource]]\npath = \"{RESOURCE}\"\nkey_id = \"{KEY_ID}\"\npolicy = \"policy.toml\"\nlease_seconds = 3600\n",
             self.broker_address
         );
         self.write("broker.toml", &broker)?;
@@ -246,6 +253,9 @@ minimum_tcb = 1
                 "--json",
             ])
             .stderr(Stdio::null());
+        if self.snp_fake {
+            command.arg("--fake-chip").arg(self.path("amd/chip"));
+        }
         let output = self.stage.start(&mut command)?;
         let mut lines = BufReader::new(output);
         let mut reasons = Vec::new();
@@ -341,7 +351,10 @@ minimum_tcb = 1
         );
         let verified = self.host(
             "the client",
-            &["client", "verify", "--url", &url, "--policy", &policy, "--json"],
+            &self.client(
+                &["client", "verify", "--url", &url, "--policy", &policy, "--json"],
+                &[],
+            ),
         )?;
         let checks: Vec<(String, String)> = verified["checks"]
             .as_array()
@@ -370,10 +383,11 @@ minimum_tcb = 1
         );
         let answered = self.host(
             "the client",
-            &[
-                // After `--` a question may begin with a hyphen.
-                "client", "ask", "--url", &url, "--policy", &policy, "--json", "--", question,
-            ],
+            // After `--` a question may begin with a hyphen.
+            &self.client(
+                &["client", "ask", "--url", &url, "--policy", &policy, "--json"],
+                &["--", question],
+            ),
         )?;
         report.step(
             "client",
@@ -396,6 +410,7 @@ minimum_tcb = 1
         report.talk("\nNow you: ask it something (Ctrl-D ends; it knows little and says so).\n");
         let mut command = Command::new(&self.binaries.host);
         command.args(["client", "chat", "--url", &url, "--policy", &policy]);
+        command.args(self.trust());
         let status = self.stage.converse(&mut command)?;
         match status.code() {
             Some(0) => Ok(()),
@@ -407,11 +422,18 @@ minimum_tcb = 1
         }
     }
 
+    /// A client's command line, told whom to believe.
+    fn client(&self, command: &[&str], rest: &[&str]) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        [words(command), self.trust(), words(rest)].concat()
+    }
+
     /// Runs `anchorhold` and gives what it printed; exit status 3 becomes a refusal with its reasons.
-    fn host(&self, by: &str, arguments: &[&str]) -> Result<Value, Failure> {
+    fn host<T: AsRef<str>>(&self, by: &str, arguments: &[T]) -> Result<Value, Failure> {
+        let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         let output = self
             .stage
-            .run(Command::new(&self.binaries.host).args(arguments))?;
+            .run(Command::new(&self.binaries.host).args(&arguments))?;
         let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         match output.status.code() {
             Some(0) => Ok(printed),
