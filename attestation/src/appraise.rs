@@ -74,7 +74,9 @@ impl Policy {
         let deadline = binding.drawn_at.plus(self.max_age_seconds);
         Ok(Appraised {
             valid_until: self
-                .usable_until(&claims)
+                .published_until
+                .unwrap_or(Timestamp::MAX)
+                .min(self.usable_until(&claims))
                 .min(rims_expire)
                 .min(not_after)
                 .min(deadline),
@@ -115,6 +117,7 @@ impl Policy {
             found,
         );
 
+        self.judge_published(rules, now);
         self.judge_code(rules, claims);
 
         let known = match &self.chips {
@@ -131,6 +134,23 @@ impl Policy {
         let rims_expire = self.judge_devices(rules, claims, device_nonce);
         Pin::judge(&self.pins, rules, claims.platform, &claims.fields());
         rims_expire
+    }
+
+    /// A policy that names publishers is not content with what stands in itself.
+    fn judge_published(&self, rules: &mut Rules, now: Timestamp) {
+        if self.publishers.is_none() {
+            return;
+        }
+        let found = match self.published_until {
+            Some(until) => format!("values until {until}"),
+            None => "none".to_owned(),
+        };
+        rules.demand(
+            RuleId::Published,
+            self.published_until.is_some_and(|until| now < until),
+            format_args!("published values that end later than {now}"),
+            found,
+        );
     }
 
     fn judge_code(&self, rules: &mut Rules, claims: &Claims) {

@@ -7,11 +7,12 @@
 
 use std::fmt;
 
-use anchorhold_encoding::Digest;
+use anchorhold_encoding::{Digest, sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::binding::ReportData;
 use crate::field::Field;
+use crate::published::Issuer;
 use crate::time::Timestamp;
 use crate::{azure, ccel, nvidia, snp, tdx};
 
@@ -219,6 +220,47 @@ impl Claims {
         };
         fields.extend(self.gpus.iter().flat_map(nvidia::VerifiedDevice::fields));
         fields
+    }
+}
+
+impl Claims {
+    /// The numbers of the lists and documents that this was proven with, by who numbers them: none may ever go back.
+    #[must_use]
+    pub fn issuer_numbers(&self) -> Vec<(Issuer, Vec<u8>)> {
+        let snp = |report: &snp::VerifiedReport| match report.revocation() {
+            snp::Revocation::NotChecked => Vec::new(),
+            snp::Revocation::NotRevoked { number, .. } => {
+                vec![(self.list_of(report.product().name()), number.clone())]
+            }
+        };
+        let tdx = |quote: &tdx::VerifiedQuote| {
+            let used = quote.collateral();
+            let fmspc = Digest::new(quote.platform().fmspc);
+            vec![
+                (
+                    Issuer::tcb_info(&fmspc),
+                    used.tcb_evaluation.to_be_bytes().to_vec(),
+                ),
+                (Issuer::qe_identity(), used.qe_evaluation.to_be_bytes().to_vec()),
+                (self.list_of("intel root"), used.root_crl.to_be_bytes().to_vec()),
+                (self.list_of("intel pck"), used.pck_crl.to_be_bytes().to_vec()),
+            ]
+        };
+        match &self.hardware {
+            Hardware::Simulated { .. } => Vec::new(),
+            Hardware::Snp(report) => snp(report),
+            Hardware::Tdx { quote, .. } => tdx(quote),
+            Hardware::Azure(guest) => match guest.hardware() {
+                azure::Hardware::Snp(report) => snp(report),
+                azure::Hardware::Tdx(quote) => tdx(quote),
+            },
+        }
+    }
+
+    /// Lists of one authority, apart from those of a hierarchy made for tests.
+    fn list_of(&self, authority: &str) -> Issuer {
+        let class = self.class.to_string();
+        Issuer::crl(&sha256(&[class.as_bytes(), b" ", authority.as_bytes()]))
     }
 }
 

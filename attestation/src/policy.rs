@@ -15,7 +15,9 @@ use crate::endorsements::Grace;
 use crate::field::Pin;
 use crate::identity::Weakening;
 use crate::limits;
+use crate::published::{PublishedValues, PublisherTrust};
 use crate::reference::{ReferenceError, ReferenceValue};
+use crate::time::Timestamp;
 use crate::weakness::AcceptedWeaknesses;
 
 pub mod azure;
@@ -56,6 +58,9 @@ pub struct Policy {
     pub(crate) configs: Vec<Digest<32>>,
     pub(crate) configs_sha384: Vec<Digest<48>>,
     pub(crate) reference_values: Vec<ReferenceValue>,
+    pub(crate) publishers: Option<PublisherTrust>,
+    /// Until when the values that were published may be used, once there are any.
+    pub(crate) published_until: Option<Timestamp>,
     pub(crate) chips: Chips,
     pub(crate) snp: Option<SnpPolicy>,
     pub(crate) tdx: Option<TdxPolicy>,
@@ -80,6 +85,7 @@ struct File {
     config_sha256: Option<OneOrMore<32>>,
     config_sha384: Option<OneOrMore<48>>,
     reference_values: Option<Vec<ReferenceValue>>,
+    publishers: Option<PublisherTrust>,
     chips: Option<Vec<ChipId>>,
     any_chip_of: Option<Vec<Product>>,
     snp: Option<snp::Section>,
@@ -97,6 +103,16 @@ struct File {
     dangerously_accept_debug: bool,
     #[serde(default)]
     dangerously_accept_weakened: Vec<Weakening>,
+}
+
+impl From<ReferenceError> for PolicyError {
+    fn from(error: ReferenceError) -> Self {
+        match error {
+            ReferenceError::Missing(key) => Self::Missing(key),
+            ReferenceError::Unused(key) => Self::NotOfPlatform(key),
+            ReferenceError::TooLong(key) => Self::TooLong(key),
+        }
+    }
 }
 
 /// A digest or a list of them: one model is the usual case.
@@ -175,13 +191,13 @@ impl Policy {
         }
         let manifests = file.manifest_sha256.map(OneOrMore::into_vec);
         let configs = file.config_sha256.map(OneOrMore::into_vec);
-        let reference_values = entries("reference_values", file.reference_values)?;
+        // Who names publishers takes values from them; who names none has to give them here.
+        let reference_values = match (file.reference_values, &file.publishers) {
+            (None, Some(_)) => Vec::new(),
+            (given, _) => entries("reference_values", given)?,
+        };
         for value in &reference_values {
-            value.check().map_err(|error| match error {
-                ReferenceError::Missing(key) => PolicyError::Missing(key),
-                ReferenceError::Unused(key) => PolicyError::NotOfPlatform(key),
-                ReferenceError::TooLong(key) => PolicyError::TooLong(key),
-            })?;
+            value.check()?;
         }
         let configs_sha384 = file.config_sha384.map(OneOrMore::into_vec);
         let on_tdx = reference_values
@@ -212,6 +228,8 @@ impl Policy {
             configs: entries("config_sha256", configs)?,
             configs_sha384,
             reference_values,
+            publishers: file.publishers,
+            published_until: None,
             chips,
             snp: file.snp.map(snp::Section::policy).transpose()?,
             tdx: tdx.transpose()?,
@@ -225,6 +243,27 @@ impl Policy {
             accept_debug,
             accept_weakened: file.dangerously_accept_weakened,
         })
+    }
+
+    /// Whose published reference values it takes, if any.
+    #[must_use]
+    pub const fn publishers(&self) -> Option<&PublisherTrust> {
+        self.publishers.as_ref()
+    }
+
+    /// Takes published reference values beside its own, until they end. What they withdraw is withdrawn here too.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when one of them is not complete for its platform. The policy is unchanged then.
+    pub fn take(&mut self, published: &PublishedValues) -> Result<(), PolicyError> {
+        for value in published.values() {
+            value.check()?;
+        }
+        self.reference_values
+            .retain(|value| !published.revokes(&value.measurement));
+        self.reference_values.extend(published.values().iter().cloned());
+        self.published_until = Some(published.not_after());
+        Ok(())
     }
 
     /// SHA-256 of the file: which policy decided.

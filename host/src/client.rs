@@ -35,6 +35,7 @@ pub mod proxy;
 mod receipt;
 pub mod seen;
 mod sse;
+pub mod trust;
 pub mod verify;
 pub mod wiped;
 

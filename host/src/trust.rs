@@ -1,4 +1,4 @@
-//! What a Relying Party brings to a verification: a policy, whom to believe, and the endorsements it has itself.
+//! What a Relying Party brings to a verification: whom to believe, and the endorsements it has itself.
 //!
 //! Why apart: owner and client verify the same way, and neither imports the other.
 //!
@@ -9,8 +9,8 @@
 //! an enclave's are used beside them, and those that are none are passed over.
 
 use anchorhold_attestation::{
-    Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Policy, Timestamp, Verified, VerifyError,
-    limits, verify,
+    Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Timestamp, Verified, VerifyError, limits,
+    verify,
 };
 
 mod files;
@@ -74,24 +74,5 @@ impl Verifier {
         // What ended within the grace was proven then; the appraisal adds the same grace to the end it finds.
         let then = Timestamp::from_unix(now.unix().saturating_sub(grace.seconds()));
         verify(evidence, &endorsements, &self.anchors, then).map_err(|_| *error)
-    }
-}
-
-/// A policy, and the verifier whose claims it judges.
-#[derive(Debug)]
-pub struct Trust {
-    /// What is demanded.
-    pub policy: Policy,
-    /// How evidence is proven.
-    pub verifier: Verifier,
-}
-
-impl From<Policy> for Trust {
-    /// Under the vendors' own roots.
-    fn from(policy: Policy) -> Self {
-        Self {
-            policy,
-            verifier: Verifier::compiled(),
-        }
     }
 }

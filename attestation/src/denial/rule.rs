@@ -59,6 +59,9 @@ rules! {
     /// The host cannot read the machine's memory.
     Debug = "debug",
         "the host can read this machine's memory; launch it without debug";
+    /// Reference values of the publishers that the policy names are at hand, and have not ended.
+    Published = "published",
+        "get the publishers' newest bundle: --reference-values takes it";
     /// The code is one that the policy lists for the platform.
     Measurement = "measurement",
         "this is other code; if it is a release you checked, add its reference value";

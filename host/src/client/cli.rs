@@ -9,21 +9,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anchorhold_attestation::Class;
+use anchorhold_attestation::limits::PUBLISHED_BUNDLE;
 use anchorhold_models::Manifest;
 use clap::{Args, Subcommand};
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
-use self::files::{api_key, policy};
+use self::files::{api_key, policy, read};
 use super::enclave::Enclave;
 use super::endpoint::Endpoint;
 use super::kept::Keeper;
 use super::proxy::listen::Place;
+use super::trust::Trust;
 use crate::clock::Clock;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::trust::{Trust, Verifier};
+use crate::trust::Verifier;
 
 mod endorsements;
 mod explain;
@@ -116,6 +118,12 @@ pub struct Whom {
     /// Use the endorsements of this bundle beside those that the enclave staples
     #[arg(long, value_name = "FILE")]
     endorsements: Option<PathBuf>,
+    /// Take the reference values of the publishers that the policy names from this bundle
+    #[arg(long, value_name = "FILE", requires = "seen")]
+    reference_values: Option<PathBuf>,
+    /// Remember in this file the newest of everything that was seen, and refuse what is older
+    #[arg(long, value_name = "FILE")]
+    seen: Option<PathBuf>,
 }
 
 /// What goes with each request, and what is kept of it.
@@ -158,10 +166,13 @@ impl Whom {
     }
 
     fn trust(&self) -> Result<Trust, Failure> {
-        Ok(Trust {
-            policy: policy(&self.policy)?,
-            verifier: Verifier::read(self.anchors.as_deref(), self.endorsements.as_deref())?,
-        })
+        let verifier = Verifier::read(self.anchors.as_deref(), self.endorsements.as_deref())?;
+        let mut trust = Trust::new(policy(&self.policy)?, verifier, self.seen.clone());
+        if let (Some(bundle), Some(seen)) = (&self.reference_values, &self.seen) {
+            let bytes = read(bundle, u64::try_from(PUBLISHED_BUNDLE).unwrap_or(u64::MAX))?;
+            let _stored = trust.take(&bytes, seen.clone(), Clock::system().now())?;
+        }
+        Ok(trust)
     }
 }
 

@@ -25,9 +25,9 @@ use super::exchange::Exchange;
 use super::kept::AttestationRecord;
 use super::limits;
 use super::verify::{Verification, verify};
+use crate::client::trust::Trust;
 use crate::clock::Clock;
 use crate::tls::PeerKey;
-use crate::trust::Trust;
 
 /// One enclave, by address and policy.
 pub struct Enclave {

@@ -11,6 +11,7 @@ use std::{fmt, io};
 use anchorhold_attestation::{ChannelError, Denial, ReceiptError, VerifyError};
 
 use super::endpoint::EndpointError;
+use super::seen::SeenError;
 use crate::error::{Exit, Explain};
 
 /// What the client was waiting for.
@@ -92,6 +93,8 @@ pub enum ClientError {
     TooLarge(Stage),
     /// The evidence is not authentic.
     Verify(VerifyError),
+    /// It was proven with an older list than was seen before, or what was seen cannot be read.
+    Seen(SeenError),
     /// The policy denied.
     Denied(Box<Denial>),
     /// The connection is not the one the evidence speaks for.
@@ -121,6 +124,7 @@ impl ClientError {
             self,
             Self::NotPinned
                 | Self::Verify(_)
+                | Self::Seen(SeenError::Refused(_))
                 | Self::Denied(_)
                 | Self::Channel(_)
                 | Self::Expired
@@ -143,6 +147,7 @@ impl fmt::Display for ClientError {
             Self::Malformed(stage) => write!(f, "the enclave sent something of another shape: {stage}"),
             Self::TooLarge(stage) => write!(f, "the enclave sent too much: {stage}"),
             Self::Verify(error) => write!(f, "the evidence does not verify: {error}"),
+            Self::Seen(error) => error.fmt(f),
             Self::Denied(_) => f.write_str("the policy denies this enclave"),
             Self::Channel(error) => write!(f, "the connection is not bound to the enclave: {error}"),
             Self::Expired => f.write_str("the evidence is older than the policy allows"),
@@ -167,6 +172,7 @@ impl Explain for ClientError {
             Self::Malformed(_) => "enclave_malformed",
             Self::TooLarge(_) => "enclave_too_large",
             Self::Verify(_) => "evidence_invalid",
+            Self::Seen(error) => error.code(),
             Self::Denied(_) => "enclave_denied",
             Self::Channel(_) => "channel_not_bound",
             Self::Expired => "evidence_expired",
@@ -190,6 +196,7 @@ impl Explain for ClientError {
                 "check that this is an Anchorhold enclave of a version that fits this client".to_owned()
             }
             Self::Verify(error) => error.hint().to_string(),
+            Self::Seen(error) => error.hint(),
             Self::Denied(_) => "see each rule; the policy says what you trust, so change it only when you do".to_owned(),
             Self::Channel(error) => error.hint().to_string(),
             Self::Expired => "verify again; a request is never sent under evidence this old".to_owned(),

@@ -14,9 +14,9 @@ use super::connection::{Connection, connect, random};
 use super::endpoint::Endpoint;
 use super::error::{ClientError, Stage};
 use super::kept::AttestationRecord;
+use crate::client::trust::Trust;
 use crate::clock::Clock;
 use crate::tls::PeerKey;
-use crate::trust::Trust;
 
 /// An enclave that a policy affirms, and the connection its evidence came over, which is not bound yet.
 #[must_use = "an identity is of use only to bind connections with it"]
@@ -71,6 +71,7 @@ pub(super) fn judge(
     let claims = trust
         .verifier
         .verify(&answer.evidence, &answer.endorsements, trust.policy.grace(), now)?;
+    let _remembered = trust.remember(claims.get()).map_err(ClientError::Seen)?;
     let binding = Binding::client(challenge, identity, &answer.proof, &answer.evidence);
     let appraised = trust.policy.appraise(claims, binding, now)?;
     let checks = appraised.explain().to_vec();

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::files::{policy, read};
 use crate::client::kept::judge::{Finding, Judgement, Texts, judge};
 use crate::client::limits::{ANSWER_BYTES, FILE_BYTES, REQUEST_BYTES};
+use crate::client::trust::Trust;
 use crate::error::{Exit, Failure};
 use crate::output::{Output, table};
-use crate::trust::Trust;
 
 /// Judges and prints.
 pub(super) fn run(

@@ -18,10 +18,11 @@ use serde::Serialize;
 use super::KeptReceipt;
 use crate::client::error::ClientError;
 use crate::client::sse::{Part, Splitter};
+use crate::client::trust::Trust;
 use crate::client::verify;
 use crate::client::wiped::Wiped;
 use crate::error::{Exit, Explain};
-use crate::trust::{Trust, Verifier};
+use crate::trust::Verifier;
 
 /// The texts a receipt is said to be about, as bytes that were sent and received.
 pub struct Texts<'a> {
