@@ -47,15 +47,12 @@ pub use verified::VerifiedReport;
 mod authority;
 // Written for tests, where a panic is how a test fails; nothing of it is in a build for real machines.
 #[cfg(any(test, feature = "insecure-simulated"))]
-#[cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::as_conversions
-    )
+#[cfg_attr(not(test), allow(dead_code))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
 )]
 pub(crate) mod fake;
 #[cfg(anchorhold_fuzzing)]

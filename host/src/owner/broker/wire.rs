@@ -44,8 +44,9 @@ pub(super) fn auth(body: &[u8]) -> Result<(Tee, HashAlgorithm), Refusal> {
     if request.version != VERSION {
         return Err(Refusal::Version);
     }
-    // The only TEE with a verifier so far.
-    if request.tee != Tee::Sample {
+    // The kinds that the verifier knows; what they are worth is for the policy.
+    let known = [Tee::Sample, Tee::Snp, Tee::Tdx, Tee::AzSnpVtpm, Tee::AzTdxVtpm];
+    if !known.contains(&request.tee) {
         return Err(Refusal::Tee);
     }
     Ok((request.tee, select_hash(&request.extra_params)?))
@@ -116,7 +117,7 @@ mod tests {
                 "{version}"
             );
         }
-        assert_eq!(read(&request("0.4.0", "snp", "\"\"")), Err(Refusal::Tee));
+        assert_eq!(read(&request("0.4.0", "sgx", "\"\"")), Err(Refusal::Tee));
         assert_eq!(
             read(&request("0.4.0", "insecure-simulated", "\"\"")),
             Err(Refusal::Message)
