@@ -21,6 +21,8 @@ Seals a model, starts a key broker and an enclave, verifies the enclave and chat
   --once QUESTION   ask one question, print the answer, leave
   --json            one JSON document on stdout instead of text (needs --once or --tamper)
   --model DIR       a supported Hugging Face folder instead of the built-in demo model
+  --platform WHICH  insecure-simulated (the default), or snp-fake: SEV-SNP's evidence and its
+                    real verifier, with a fake AMD in place of the processor
   --tamper WHAT     attack one step and show the refusal (exit status 3):
                     model, evidence, nonce, measurement or channel
 ";

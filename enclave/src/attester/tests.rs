@@ -8,6 +8,8 @@ use anchorhold_attestation::{DevicesDigest, Nonce, NonceBatch};
 use super::azure::Hardware;
 use super::azure::tests::paravisor;
 use super::machine::Paravisor;
+use anchorhold_encoding::sha384;
+
 use super::*;
 
 fn launch() -> LaunchRecord {
