@@ -9,17 +9,19 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anchorhold_attestation::Timestamp;
 use anchorhold_attestation::snp::FakeAuthority;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let (Some(folder), None) = (arguments.next().map(PathBuf::from), arguments.next()) else {
-        return Err("usage: anchorhold-fake-authority DIR".into());
+    let (Some(folder), Some(now), None) = (
+        arguments.next().map(PathBuf::from),
+        arguments.next().and_then(|now| now.to_str()?.parse().ok()),
+        arguments.next(),
+    ) else {
+        return Err("usage: anchorhold-fake-authority DIR SECONDS-SINCE-1970".into());
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let authority = FakeAuthority::new(Timestamp::from_unix(now));
     let chip = authority.chip();
     let mut id = String::new();

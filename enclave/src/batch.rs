@@ -62,6 +62,8 @@ pub struct Answer {
     pub evidence: Arc<Vec<u8>>,
     /// For this client alone.
     pub proof: InclusionProof,
+    /// What the host gave beside the CPU's report, to be stapled: the same for the whole batch.
+    pub endorsements: Arc<Vec<Vec<u8>>>,
 }
 
 struct Ask {

@@ -20,7 +20,9 @@ use super::tdreport::QuotedBody;
 use super::{AzureError, Hardware, HclReport, Quote, SNP_REPORT_LENGTH, VerifiedGuest, bind};
 use crate::base64_text::encode_url;
 use crate::binding::ReportData;
-use crate::snp;
+use crate::endorsements::{Endorsement, EndorsementKind, Endorsements};
+use crate::evidence::{Evidence, EvidencePart};
+use crate::{Platform, snp};
 
 /// A vTPM's attestation key.
 pub(super) enum FakeKey {
@@ -302,6 +304,31 @@ pub(crate) fn guest(vm: &str, values: &[Digest<32>; 24]) -> VerifiedGuest {
         &fake.expected,
     )
     .unwrap()
+}
+
+/// Evidence of a guest on the fake AMD's chip, with what proves it: as an enclave sends it, nothing verified.
+pub(crate) fn evidence() -> (Evidence, Endorsements, snp::Anchors, ReportData) {
+    let fake = Fake::new(FakeKey::p256());
+    let mut chip = snp::fake::Fake::vcek(snp::Product::Milan);
+    chip.report[0x50..0x90].copy_from_slice(&fake.report_data);
+    let message = fake.message();
+    let parts = vec![
+        (EvidencePart::TpmSignature, fake.signer.sign(&message)),
+        (EvidencePart::TpmQuote, message),
+        (
+            EvidencePart::TpmRegisters,
+            fake.values.iter().flat_map(|value| *value.as_bytes()).collect(),
+        ),
+    ];
+    let hcl = hcl(2, &chip.signed_report(), fake.claims.as_bytes());
+    let evidence = Evidence::with_parts(Platform::AzureSnp, hcl, parts, vec![]).unwrap();
+    let items = [
+        (EndorsementKind::AmdVek, chip.vek_der()),
+        (EndorsementKind::AmdAuthority, chip.ask_der()),
+    ];
+    let items = items.map(|(kind, der)| Endorsement::new(kind, der).unwrap());
+    let endorsements = Endorsements::new(items.to_vec()).unwrap();
+    (evidence, endorsements, chip.anchors(), fake.expected)
 }
 
 /// What one machine of each kind of key sends, for the targets of `fuzz/`.

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 mod bits;
 mod memory;
+mod policy;
 mod refusals;
 
 /// A log of six, the bundle of its sixth entry, with proofs of growth from sizes 3 and 4.

@@ -1,5 +1,7 @@
 //! Simulated evidence through the real path, and everything that is refused there.
 
+mod hardware;
+
 use proptest::prelude::*;
 
 use super::*;

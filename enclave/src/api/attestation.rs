@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use anchorhold_attestation::{AttestationDocument, Evidence, Lease, Nonce};
+use anchorhold_attestation::{AttestationDocument, Evidence, Lease, Nonce, limits};
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -45,10 +45,21 @@ async fn attestation(
         lease: Some(Lease {
             seconds_left: state.lease.seconds_left(),
         }),
-        endorsements: state.stapled.current().to_vec(),
+        endorsements: stapled(&state, &answer.endorsements),
     };
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     Ok((headers, document.to_json()).into_response())
+}
+
+/// What the operator brought, then what the host gave, within the limit of a document.
+fn stapled(state: &ApiState, from_host: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let brought = state.stapled.current();
+    brought
+        .iter()
+        .chain(from_host)
+        .take(limits::ENDORSEMENTS)
+        .cloned()
+        .collect()
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchorhold_attestation::{DeviceEvidence, DevicesDigest, InclusionProof, NonceBatch};
+use anchorhold_attestation::{DeviceEvidence, DevicesDigest, Endorsement, InclusionProof, NonceBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 
@@ -33,6 +33,7 @@ pub(super) struct Stages {
 struct Signed {
     evidence: Vec<u8>,
     proofs: Vec<InclusionProof>,
+    endorsements: Vec<Vec<u8>>,
 }
 
 impl Stages {
@@ -75,10 +76,14 @@ impl Stages {
             return;
         };
         let evidence = Arc::new(signed.evidence);
+        let endorsements = Arc::new(signed.endorsements);
         for (ask, proof) in batch.into_iter().zip(signed.proofs) {
-            let evidence = Arc::clone(&evidence);
             // A client that left meanwhile is no error.
-            let _ = ask.answer.send(Answer { evidence, proof });
+            let _ = ask.answer.send(Answer {
+                evidence: Arc::clone(&evidence),
+                proof,
+                endorsements: Arc::clone(&endorsements),
+            });
         }
     }
 
@@ -111,6 +116,12 @@ impl Stages {
         Some(Signed {
             evidence: evidence.to_json(),
             proofs: nonces.proofs(),
+            endorsements: self
+                .attester
+                .host_endorsements()
+                .iter()
+                .map(Endorsement::to_json)
+                .collect(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::report::{Report, short};
-use super::scene::{Failure, Scene};
+use super::scene::{Failure, Scene, unix_now};
 
 impl Scene {
     /// Makes an authority in AMD's place, where the demonstration shows SEV-SNP.
@@ -19,7 +19,7 @@ impl Scene {
         let folder = self.path_text("amd");
         let output = self
             .stage
-            .run(Command::new(&self.binaries.fake_authority).arg(folder))?;
+            .run(Command::new(&self.binaries.fake_authority).args([folder, unix_now()?.to_string()]))?;
         if !output.status.success() {
             return Err(Failure::broken("the fake authority could not be made"));
         }

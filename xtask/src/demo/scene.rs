@@ -118,11 +118,7 @@ impl Scene {
     pub(crate) fn configure(&mut self, report: &mut Report) -> Result<(), Failure> {
         let started = Instant::now();
         self.broker_address = format!("127.0.0.1:{}", free_port()?);
-        let not_after = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|_| Failure::broken("this machine's clock is before 1970"))?
-            .as_secs()
-            + 24 * 3600;
+        let not_after = unix_now()? + 24 * 3600;
         let manifest = field(&self.sealed, "manifest_sha256");
         let platform = self.platform();
         let config = format!(
@@ -466,6 +462,14 @@ measurement = "{}"
         std::fs::write(self.path(name), text)
             .map_err(|_| Failure::broken("a file of the demonstration could not be written"))
     }
+}
+
+/// Seconds since 1970 by this machine's clock.
+pub(super) fn unix_now() -> Result<u64, Failure> {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|since| since.as_secs())
+        .map_err(|_| Failure::broken("this machine's clock is before 1970"))
 }
 
 /// The next line that is JSON; `None` at the end of the output.
