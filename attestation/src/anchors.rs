@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::claims::Class;
 use crate::x509::{Certificate, Fault};
-use crate::{nvidia, snp, tdx};
+use crate::{nvidia, provider, snp, tdx};
 
 /// The roots of all vendors.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub struct Anchors {
     snp: Option<snp::Anchors>,
     tdx: Option<tdx::Anchors>,
     nvidia: Option<nvidia::Anchors>,
+    provider: provider::Anchors,
     class: Class,
 }
 
@@ -29,6 +30,7 @@ impl Anchors {
             snp: Some(snp::Anchors::amd().clone()),
             tdx: Some(tdx::Anchors::intel()),
             nvidia: Some(nvidia::Anchors::nvidia()),
+            provider: provider::Anchors::compiled(),
             class: Class::Real,
         }
     }
@@ -45,17 +47,30 @@ impl Anchors {
             snp,
             tdx,
             nvidia,
+            provider: provider::Anchors::none(),
             class: Class::Insecure,
         }
     }
 
+    /// The same with roots of providers' TPMs. Class insecure, whatever it was.
+    #[must_use]
+    pub fn with_provider(self, provider: provider::Anchors) -> Self {
+        Self {
+            provider,
+            class: Class::Insecure,
+            ..self
+        }
+    }
+
     /// Others, told apart by the names they give themselves: `ARK-Milan`, `ARK-Genoa`, `ARK-Turin`, `Intel SGX Root CA`,
-    /// `NVIDIA Device Identity CA`, `NVIDIA CoRIM signing Root CA`. A hierarchy made for tests bears its vendor's names.
+    /// `NVIDIA Device Identity CA`, `NVIDIA CoRIM signing Root CA`, `EK/AK CA Root`
+    /// (Google), `aws.nitro-enclaves`. A hierarchy made for tests bears its vendor's names.
     ///
     /// # Errors
     /// [`AnchorsError`].
     pub fn from_certificates(roots: &[Vec<u8>]) -> Result<Self, AnchorsError> {
         let (mut amd, mut intel, mut device, mut rim) = (Vec::new(), None, None, None);
+        let (mut google, mut aws) = (None, None);
         for (index, der) in roots.iter().enumerate() {
             let certificate =
                 Certificate::parse(der).map_err(|fault| AnchorsError::Certificate { index, fault })?;
@@ -72,6 +87,8 @@ impl Anchors {
                 (None, "Intel SGX Root CA") => intel.replace(der).is_some(),
                 (None, "NVIDIA Device Identity CA") => device.replace(der).is_some(),
                 (None, "NVIDIA CoRIM signing Root CA") => rim.replace(der).is_some(),
+                (None, "EK/AK CA Root") => google.replace(der.as_slice()).is_some(),
+                (None, "aws.nitro-enclaves") => aws.replace(der.as_slice()).is_some(),
                 (None, _) => return Err(AnchorsError::Name { index }),
             };
             if twice {
@@ -91,10 +108,12 @@ impl Anchors {
             Some(snp::Anchors::given(&amd).map_err(AnchorsError::Root)?)
         };
         let tdx = intel.map(|root| tdx::Anchors::given(root.clone()));
-        if snp.is_none() && tdx.is_none() && nvidia.is_none() {
+        let others = google.is_some() || aws.is_some();
+        if snp.is_none() && tdx.is_none() && nvidia.is_none() && !others {
             return Err(AnchorsError::None);
         }
-        Ok(Self::given(snp, tdx, nvidia))
+        let provider = provider::Anchors::given(google, aws).map_err(AnchorsError::Root)?;
+        Ok(Self::given(snp, tdx, nvidia).with_provider(provider))
     }
 
     /// The best class of what is proven under these.
@@ -113,6 +132,12 @@ impl Anchors {
     #[must_use]
     pub const fn tdx(&self) -> Option<&tdx::Anchors> {
         self.tdx.as_ref()
+    }
+
+    /// The places of providers' TPMs.
+    #[must_use]
+    pub const fn provider(&self) -> &provider::Anchors {
+        &self.provider
     }
 
     /// NVIDIA's place.

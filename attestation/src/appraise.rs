@@ -22,6 +22,7 @@ use crate::verify::Verified;
 mod azure;
 mod hardware;
 mod nvidia;
+mod provider;
 mod snp;
 mod tdx;
 
@@ -108,6 +109,8 @@ impl Policy {
             found,
         );
 
+        self.judge_provider(rules, claims);
+
         let found = if claims.debug { "debug on" } else { "debug off" };
         rules.demand_unless(
             RuleId::Debug,
@@ -119,6 +122,7 @@ impl Policy {
 
         self.judge_published(rules, now);
         self.judge_code(rules, claims);
+        self.judge_workload(rules, claims);
 
         let known = match &self.chips {
             Chips::Named(chips) => claims.chip_ids.iter().any(|id| chips.contains(id)),
@@ -184,7 +188,7 @@ impl Policy {
         } else {
             format!("{named} by {}", by.name())
         };
-        // MRCONFIGID is another hash: there the configuration's two digests meet in the policy and in the init-data.
+        // MRCONFIGID and its like are another hash: there the configuration's two digests meet in the policy and in the init-data.
         let agrees = fixed.is_sha256(named).unwrap_or(true) && by == fixed.by();
         rules.demand(RuleId::ConfigIdentity, agrees, fixed, found);
 
@@ -194,7 +198,7 @@ impl Policy {
             rules.demand(RuleId::InitData, is_sent, fixed, sent.sha256);
         }
         let allowed = match fixed {
-            FixedConfig::MrConfigId(_) | FixedConfig::Rtmr3(_) => {
+            FixedConfig::MrConfigId(_) | FixedConfig::Rtmr3(_) | FixedConfig::Register384(_) => {
                 let listed = |config| fixed.is_sha384(config) == Some(true);
                 self.configs_sha384.iter().any(listed) && self.configs.contains(named)
             }

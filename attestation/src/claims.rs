@@ -14,7 +14,7 @@ use crate::binding::ReportData;
 use crate::field::Field;
 use crate::published::Issuer;
 use crate::time::Timestamp;
-use crate::{azure, ccel, nvidia, snp, tdx};
+use crate::{azure, ccel, nvidia, provider, snp, tdx};
 
 mod chip;
 mod config;
@@ -38,6 +38,10 @@ pub enum Platform {
     AzureSnp,
     /// Azure on TDX: the quote measures a paravisor, whose vTPM measures the guest.
     AzureTdx,
+    /// Google Cloud on SEV-SNP: the report measures Google's firmware, only Google's vTPM the guest.
+    GoogleSnp,
+    /// AWS on SEV-SNP: the report measures AWS's firmware, only AWS's `NitroTPM` the guest.
+    AwsSnp,
 }
 
 impl Platform {
@@ -50,6 +54,8 @@ impl Platform {
             Self::Tdx => "tdx",
             Self::AzureSnp => "azure-snp",
             Self::AzureTdx => "azure-tdx",
+            Self::GoogleSnp => "google-snp",
+            Self::AwsSnp => "aws-snp",
         }
     }
 
@@ -58,7 +64,7 @@ impl Platform {
     pub const fn rcar_tee(self) -> &'static str {
         match self {
             Self::InsecureSimulated => "sample",
-            Self::Snp => "snp",
+            Self::Snp | Self::GoogleSnp | Self::AwsSnp => "snp",
             Self::Tdx => "tdx",
             Self::AzureSnp => "az-snp-vtpm",
             Self::AzureTdx => "az-tdx-vtpm",
@@ -70,7 +76,9 @@ impl Platform {
     pub const fn class(self) -> Class {
         match self {
             Self::InsecureSimulated => Class::Insecure,
-            Self::Snp | Self::Tdx | Self::AzureSnp | Self::AzureTdx => Class::Real,
+            Self::Snp | Self::Tdx | Self::AzureSnp | Self::AzureTdx | Self::GoogleSnp | Self::AwsSnp => {
+                Class::Real
+            }
         }
     }
 
@@ -81,6 +89,7 @@ impl Platform {
             Self::InsecureSimulated => TrustClass::Simulated,
             Self::Snp | Self::Tdx => TrustClass::HardwareMeasured,
             Self::AzureSnp | Self::AzureTdx => TrustClass::ParavisorMeasured,
+            Self::GoogleSnp | Self::AwsSnp => TrustClass::ProviderMeasured,
         }
     }
 }
@@ -116,6 +125,8 @@ impl fmt::Display for Class {
 pub enum TrustClass {
     /// On nothing: anyone can sign it.
     Simulated,
+    /// On the word of the provider, whose TPM measured what its own firmware booted.
+    ProviderMeasured,
     /// On a paravisor that the hardware measured: trusts that paravisor, by name.
     ParavisorMeasured,
     /// On the hardware alone.
@@ -126,6 +137,7 @@ impl fmt::Display for TrustClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Simulated => "simulated",
+            Self::ProviderMeasured => "provider-measured",
             Self::ParavisorMeasured => "paravisor-measured",
             Self::HardwareMeasured => "hardware-measured",
         })
@@ -217,6 +229,11 @@ impl Claims {
             Hardware::Snp(report) => report.fields(),
             Hardware::Tdx { quote, .. } => quote.fields(),
             Hardware::Azure(guest) => guest.fields(),
+            Hardware::Provider { report, machine } => {
+                let mut fields = report.fields();
+                fields.extend(machine.fields());
+                fields
+            }
         };
         fields.extend(self.gpus.iter().flat_map(nvidia::VerifiedDevice::fields));
         fields
@@ -248,7 +265,7 @@ impl Claims {
         };
         match &self.hardware {
             Hardware::Simulated { .. } => Vec::new(),
-            Hardware::Snp(report) => snp(report),
+            Hardware::Snp(report) | Hardware::Provider { report, .. } => snp(report),
             Hardware::Tdx { quote, .. } => tdx(quote),
             Hardware::Azure(guest) => match guest.hardware() {
                 azure::Hardware::Snp(report) => snp(report),
@@ -284,6 +301,13 @@ pub enum Hardware {
     },
     /// A guest under Azure's paravisor, with the hardware report of either kind inside.
     Azure(Box<azure::VerifiedGuest>),
+    /// An SEV-SNP report over a provider's firmware, and what the provider's TPM says of the rest.
+    Provider {
+        /// The report.
+        report: Box<snp::VerifiedReport>,
+        /// What the TPM measured.
+        machine: Box<provider::ProviderMachine>,
+    },
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub enum EvidencePart {
     TpmSignature,
     /// The values of the registers it covers, ascending, 32 bytes each (SHA-256 bank).
     TpmRegisters,
+    /// The provider's certificates of the TPM's key: each in DER after its length in 4 bytes, big endian, leaf first.
+    TpmCertificates,
+    /// A NitroTPM attestation document of AWS: COSE_Sign1.
+    NitroDocument,
 }
 
 impl EvidencePart {
@@ -43,6 +47,8 @@ impl EvidencePart {
             Self::TpmQuote => "tpm-quote",
             Self::TpmSignature => "tpm-signature",
             Self::TpmRegisters => "tpm-registers",
+            Self::TpmCertificates => "tpm-certificates",
+            Self::NitroDocument => "nitro-document",
         }
     }
 
@@ -52,6 +58,8 @@ impl EvidencePart {
             Self::EventLog => limits::EVENT_LOG,
             Self::TdxQuote => limits::REPORT,
             Self::TpmQuote | Self::TpmSignature | Self::TpmRegisters => limits::TPM_PART,
+            Self::TpmCertificates => limits::TPM_CERTIFICATES,
+            Self::NitroDocument => limits::NITRO_DOCUMENT,
         }
     }
 }

@@ -19,6 +19,7 @@
 //! - [`snp`]: AMD SEV-SNP
 //! - [`tdx`], [`ccel`]: Intel TDX, and the event log behind its registers
 //! - [`azure`]: Azure's paravisor and its vTPM, on SEV-SNP and on TDX
+//! - [`provider`]: TPMs of Google and AWS, beside an SEV-SNP report
 //! - [`nvidia`]: NVIDIA GPUs and NVLink switches
 //! - [`anchors`]: whom to believe
 //! - [`claims`], [`endorsements`], [`verify`](mod@verify): cryptography only
@@ -66,6 +67,7 @@ pub mod limits;
 pub mod nvidia;
 pub mod parse;
 pub mod policy;
+pub mod provider;
 pub mod published;
 #[cfg(test)]
 mod random;

@@ -31,6 +31,15 @@ pub const HCL_REPORT: usize = 2600;
 /// RSA 4096 is 518 bytes, and 24 registers are 768.
 pub const TPM_PART: usize = 4 * 1024;
 
+/// Certificates of a TPM's key: [`PATH`] of them, each below 2 KiB at Google, with their lengths.
+pub const TPM_CERTIFICATES: usize = 32 * 1024;
+
+/// A NitroTPM attestation document: five certificates, 24 registers and user data of 1 KiB are below 8 KiB.
+pub const NITRO_DOCUMENT: usize = 16 * 1024;
+
+/// Registers of a `NitroTPM`: those of a PC Client TPM.
+pub const NITRO_REGISTERS: u8 = 24;
+
 /// Endorsements of one kind that are tried until one fits: a fleet's bundle has one a chip and TCB; each costs a
 /// chain of signatures.
 pub const ENDORSEMENT_TRIES: usize = 32;

@@ -15,6 +15,7 @@ use crate::endorsements::Grace;
 use crate::field::Pin;
 use crate::identity::Weakening;
 use crate::limits;
+use crate::provider::Provider;
 use crate::published::{PublishedValues, PublisherTrust};
 use crate::reference::{ReferenceError, ReferenceValue};
 use crate::time::Timestamp;
@@ -70,6 +71,7 @@ pub struct Policy {
     pub(crate) max_age_seconds: u64,
     pub(crate) grace: Option<Grace>,
     pub(crate) accept_weakness: AcceptedWeaknesses,
+    pub(crate) provider_tpm: Option<Provider>,
     pub(crate) accept_simulated: bool,
     pub(crate) accept_debug: bool,
     pub(crate) accept_weakened: Vec<Weakening>,
@@ -97,6 +99,7 @@ struct File {
     dangerously_expired_endorsements_grace_seconds: Option<Grace>,
     #[serde(default)]
     dangerously_accept_weakness: AcceptedWeaknesses,
+    dangerously_trust_provider_tpm: Option<Provider>,
     #[serde(default)]
     dangerously_accept_simulated: bool,
     #[serde(default)]
@@ -200,10 +203,10 @@ impl Policy {
             value.check()?;
         }
         let configs_sha384 = file.config_sha384.map(OneOrMore::into_vec);
-        let on_tdx = reference_values
+        let by_sha384 = reference_values
             .iter()
-            .any(|value| value.platform == Platform::Tdx);
-        let configs_sha384 = match (configs_sha384, on_tdx) {
+            .any(|value| matches!(value.platform, Platform::Tdx | Platform::AwsSnp));
+        let configs_sha384 = match (configs_sha384, by_sha384) {
             (None, false) => Vec::new(),
             (given, _) => entries("config_sha384", given)?,
         };
@@ -239,6 +242,7 @@ impl Policy {
             max_age_seconds,
             grace: file.dangerously_expired_endorsements_grace_seconds,
             accept_weakness: file.dangerously_accept_weakness,
+            provider_tpm: file.dangerously_trust_provider_tpm,
             accept_simulated: file.dangerously_accept_simulated,
             accept_debug,
             accept_weakened: file.dangerously_accept_weakened,

@@ -34,13 +34,16 @@ pub struct ReferenceValue {
     /// TDX only: RTMR0 to RTMR2, each with every value it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtmrs: Option<RegisterValues<48>>,
-    /// Guests under a paravisor only: registers of the vTPM (SHA-256 bank) by number, each with every value it may
+    /// Guests under a paravisor and on Google only: registers of the vTPM (SHA-256 bank) by number, each with every value it may
     /// have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcrs: Option<RegisterValues<32>>,
+    /// AWS only: registers of `NitroTPM` (SHA-384) by number, each with every value it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcrs_sha384: Option<RegisterValues<48>>,
 }
 
-/// Registers a paravisor's reference value must name: what was booted, and whether Secure Boot judged it (PCR 4 and
+/// Registers a TPM's reference value must name: what was booted, and whether Secure Boot judged it (PCR 4 and
 /// PCR 7, TCG PC Client Platform Firmware Profile 1.06 section 3.3.4). Without them the guest is not measured.
 const REQUIRED_PCRS: [u8; 2] = [4, 7];
 
@@ -65,16 +68,18 @@ impl ReferenceValue {
         if self.name.len() > limits::REFERENCE_NAME {
             return Err(ReferenceError::TooLong("name"));
         }
-        let (tcb, rtmrs, pcrs) = match self.platform {
-            Platform::InsecureSimulated => (true, false, false),
-            Platform::Snp => (false, false, false),
-            Platform::Tdx => (false, true, false),
-            Platform::AzureSnp | Platform::AzureTdx => (false, false, true),
+        let (tcb, rtmrs, pcrs, pcrs_sha384) = match self.platform {
+            Platform::InsecureSimulated => (true, false, false, false),
+            Platform::Snp => (false, false, false, false),
+            Platform::Tdx => (false, true, false, false),
+            Platform::AzureSnp | Platform::AzureTdx | Platform::GoogleSnp => (false, false, true, false),
+            Platform::AwsSnp => (false, false, false, true),
         };
         for (key, needed, given) in [
             ("minimum_tcb", tcb, self.minimum_tcb.is_some()),
             ("rtmrs", rtmrs, self.rtmrs.is_some()),
             ("pcrs", pcrs, self.pcrs.is_some()),
+            ("pcrs_sha384", pcrs_sha384, self.pcrs_sha384.is_some()),
         ] {
             match (needed, given) {
                 (true, false) => return Err(ReferenceError::Missing(key)),
@@ -91,12 +96,14 @@ impl ReferenceValue {
             }
         }
         if let Some(pcrs) = &self.pcrs {
-            if REQUIRED_PCRS.into_iter().any(|index| pcrs.get(index).is_none()) {
-                return Err(ReferenceError::Missing("pcrs 4 and 7"));
-            }
-            if pcrs.get(CONFIGURATION_REGISTER).is_some() {
-                return Err(ReferenceError::Unused("pcrs 8, which config_sha256 decides"));
-            }
+            check_registers(pcrs, "pcrs 4 and 7", "pcrs 8, which config_sha256 decides")?;
+        }
+        if let Some(pcrs) = &self.pcrs_sha384 {
+            check_registers(
+                pcrs,
+                "pcrs_sha384 4 and 7",
+                "pcrs_sha384 8, which config_sha384 decides",
+            )?;
         }
         Ok(())
     }
@@ -106,4 +113,18 @@ impl ReferenceValue {
     pub(crate) fn names(&self, claims: &Claims) -> bool {
         self.platform == claims.platform && self.measurement == claims.measurement
     }
+}
+
+fn check_registers<const N: usize>(
+    pcrs: &RegisterValues<N>,
+    missing: &'static str,
+    unused: &'static str,
+) -> Result<(), ReferenceError> {
+    if REQUIRED_PCRS.into_iter().any(|index| pcrs.get(index).is_none()) {
+        return Err(ReferenceError::Missing(missing));
+    }
+    if pcrs.get(CONFIGURATION_REGISTER).is_some() {
+        return Err(ReferenceError::Unused(unused));
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! - [`amd`]: the endorsements that fit an SEV-SNP report
 //! - [`intel`]: the collateral that fits a quote, and its event log
 //! - [`paravisor`]: Azure's guests
+//! - [`provider`]: Google's and AWS's
 //! - [`devices`]: GPUs and switches
 //! - [`error`]: why not
 //!
@@ -26,6 +27,7 @@ mod devices;
 mod error;
 mod intel;
 mod paravisor;
+mod provider;
 
 pub use error::VerifyError;
 
@@ -90,6 +92,8 @@ pub fn verify(
         Platform::AzureSnp | Platform::AzureTdx => {
             of_azure(evidence, paravisor::guest(evidence, endorsements, anchors, now)?)
         }
+        Platform::GoogleSnp => of_provider(evidence, provider::google(evidence, endorsements, anchors, now)?),
+        Platform::AwsSnp => of_provider(evidence, provider::aws(evidence, endorsements, anchors, now)?),
     };
     devices::verify(evidence.devices(), endorsements, anchors, now, &mut claims)?;
     claims.class = worse(claims.class, anchors.class(), evidence.platform());
@@ -108,6 +112,8 @@ fn only_parts_of(evidence: &Evidence) -> Result<(), VerifyError> {
         Platform::Tdx => *part == EvidencePart::EventLog,
         Platform::AzureSnp => tpm.contains(part),
         Platform::AzureTdx => *part == EvidencePart::TdxQuote || tpm.contains(part),
+        Platform::GoogleSnp => *part == EvidencePart::TpmCertificates || tpm.contains(part),
+        Platform::AwsSnp => *part == EvidencePart::NitroDocument,
     };
     match evidence.parts().find(|part| !used(part)) {
         Some(part) => Err(VerifyError::UnusedPart(part)),
@@ -169,6 +175,21 @@ fn of_snp(evidence: &Evidence, verified: snp::VerifiedReport) -> Claims {
         expires: verified.not_after(),
         hardware: Hardware::Snp(Box::new(verified)),
     }
+}
+
+/// As on plain SEV-SNP, but for the configuration: the provider fixes none in the report.
+fn of_provider(evidence: &Evidence, (report, machine): provider::Both) -> Claims {
+    let mut claims = of_snp(evidence, report);
+    claims.config = machine.config();
+    claims.expires = claims.expires.min(machine.not_after());
+    claims.hardware = match claims.hardware {
+        Hardware::Snp(report) => Hardware::Provider {
+            report,
+            machine: Box::new(machine),
+        },
+        other => other,
+    };
+    claims
 }
 
 fn of_tdx(evidence: &Evidence, quote: tdx::VerifiedQuote, log: Option<ReplayedLog>) -> Claims {

@@ -5,6 +5,8 @@
 //! # Invariants
 //! Each accessor of [`VmConfiguration`] is judged here. A member that is not reported is not `false`.
 
+use anchorhold_encoding::Digest;
+
 use crate::azure::{
     CONFIGURATION_REGISTER, HardwareSealing, Registers, RootCertificate, VerifiedGuest, VmConfiguration,
 };
@@ -179,35 +181,48 @@ fn judge_clock(rules: &mut Rules, policy: &AzurePolicy, vm: &VmConfiguration, no
 /// Judges the vTPM's registers by the reference values that name the paravisor's measurement: all registers of one of
 /// them must have one of their values. The register of the configuration is not theirs to say.
 pub(crate) fn judge_registers(rules: &mut Rules, candidates: &[&RegisterValues<32>], registers: &Registers) {
-    let differing = |values: &RegisterValues<32>| -> Vec<String> {
+    let value = |number| registers.get(number).copied();
+    judge_values(
+        rules,
+        RuleId::AzurePcrs,
+        candidates,
+        "none for this paravisor",
+        value,
+    );
+}
+
+/// The same for the registers of any TPM, under `rule`; `none` is found where no candidate measures code.
+pub(super) fn judge_values<const N: usize>(
+    rules: &mut Rules,
+    rule: RuleId,
+    candidates: &[&RegisterValues<N>],
+    none: &'static str,
+    register: impl Fn(u8) -> Option<Digest<N>>,
+) {
+    let differing = |values: &RegisterValues<N>| -> Vec<String> {
         values
             .iter()
-            .filter(|(number, list)| !registers.get(*number).is_some_and(|value| list.contains(value)))
+            .filter(|(number, list)| !register(*number).is_some_and(|value| list.contains(&value)))
             .map(|(number, _)| number.to_string())
             .collect()
     };
     let measures_code =
-        |values: &RegisterValues<32>| values.iter().any(|(number, _)| number != CONFIGURATION_REGISTER);
+        |values: &RegisterValues<N>| values.iter().any(|(number, _)| number != CONFIGURATION_REGISTER);
     let nearest = candidates
         .iter()
         .filter(|values| measures_code(values))
         .map(|values| (values.iter().count(), differing(values)))
         .min_by_key(|(_, differing)| differing.len());
     match nearest {
-        None => rules.demand(
-            RuleId::AzurePcrs,
-            false,
-            "a reference value with registers",
-            "none for this paravisor",
-        ),
+        None => rules.demand(rule, false, "a reference value with registers", none),
         Some((count, differing)) if differing.is_empty() => rules.demand(
-            RuleId::AzurePcrs,
+            rule,
             true,
             "all",
             format_args!("all {count} as in the reference value"),
         ),
         Some((count, differing)) => rules.demand(
-            RuleId::AzurePcrs,
+            rule,
             false,
             format_args!("{count} as in the reference value"),
             format_args!("others in {}", differing.join(" ")),

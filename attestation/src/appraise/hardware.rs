@@ -54,7 +54,7 @@ impl Policy {
     pub(super) fn has_sections(&self, rules: &mut Rules, claims: &Claims) {
         let needed: &[(&str, bool)] = match claims.platform {
             Platform::InsecureSimulated => &[],
-            Platform::Snp => &[("snp", self.snp.is_some())],
+            Platform::Snp | Platform::GoogleSnp | Platform::AwsSnp => &[("snp", self.snp.is_some())],
             Platform::Tdx => &[("tdx", self.tdx.is_some())],
             Platform::AzureSnp => &[("snp", self.snp.is_some()), ("azure", self.azure.is_some())],
             Platform::AzureTdx => &[("tdx", self.tdx.is_some()), ("azure", self.azure.is_some())],
@@ -100,6 +100,10 @@ impl Policy {
                     .filter_map(|value| value.pcrs.as_ref())
                     .collect();
                 azure::judge_registers(rules, &candidates, guest.registers());
+            }
+            Hardware::Provider { report, machine } => {
+                self.judge_snp(rules, claims, report);
+                self.judge_provider_registers(rules, claims, machine.registers());
             }
         }
     }

@@ -11,11 +11,14 @@
 //! selections 4 = 1, hash 2, size 1 = 3, bits 3, digest TPM2B.
 
 use anchorhold_encoding::{Digest, sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::error::{AzureError, Check};
 use super::key::ALG_SHA256;
 use super::read::Reader;
 use super::signature::QuoteSignature;
+use crate::signature::Scheme;
+use crate::x509::PublicKey;
 
 const MAGIC: u32 = 0xff54_4347;
 const TYPE_QUOTE: u16 = 0x8018;
@@ -170,6 +173,31 @@ impl<'a> Quote<'a> {
         Ok(Registers(
             registers.into_iter().zip(values.iter().copied()).collect(),
         ))
+    }
+
+    /// Proves it by a key for which somebody else vouches: that key signed it, its qualifying data are those given, and
+    /// the values are those it covers.
+    pub(crate) fn proven_by(
+        self,
+        key: &PublicKey,
+        qualifying_data: &[u8],
+    ) -> Result<(Clock, Registers), AzureError> {
+        let wrong = |check| AzureError::Binding { check };
+        let genuine = match &self.signature {
+            QuoteSignature::Rsassa(signature) => key.verify(Scheme::RsaPkcs1Sha256, self.message, signature),
+            QuoteSignature::Ecdsa { r, s } => {
+                let signature = [r.as_slice(), s.as_slice()].concat();
+                key.verify(Scheme::EcdsaP256Fixed, self.message, &signature)
+            }
+        };
+        let _genuine = genuine.ok_or(wrong(Check::QuoteSignature))?;
+        if !bool::from(self.extra_data.ct_eq(qualifying_data)) {
+            return Err(wrong(Check::QuoteQualifyingData));
+        }
+        if !self.covers_values() {
+            return Err(wrong(Check::QuotePcrDigest));
+        }
+        Ok(self.into_parts())
     }
 
     /// The bytes the TPM signed.

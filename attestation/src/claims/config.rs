@@ -25,6 +25,9 @@ pub enum FixedConfig {
     /// Register 8 of a vTPM (SHA-256 bank), which measured code extended with its SHA-256; `None` when the quote
     /// does not cover it.
     Register(Option<Digest<32>>),
+    /// Register 8 of a `NitroTPM` (SHA-384), which measured code extended with its SHA-384; `None` when the document
+    /// does not have it.
+    Register384(Option<Digest<48>>),
 }
 
 /// The digests of one configuration.
@@ -42,6 +45,7 @@ impl FixedConfig {
             Self::HostData(digest) => !digest.is_zero(),
             Self::MrConfigId(digest) | Self::Rtmr3(digest) => !digest.is_zero(),
             Self::Register(value) => value.is_some_and(|value| !value.is_zero()),
+            Self::Register384(value) => value.is_some_and(|value| !value.is_zero()),
         }
     }
 
@@ -52,7 +56,7 @@ impl FixedConfig {
             Self::HostData(_) => ConfigBoundBy::HostData,
             Self::MrConfigId(_) => ConfigBoundBy::MrConfigId,
             Self::Rtmr3(_) => ConfigBoundBy::Rtmr3,
-            Self::Register(_) => ConfigBoundBy::Pcr8,
+            Self::Register(_) | Self::Register384(_) => ConfigBoundBy::Pcr8,
         }
     }
 
@@ -69,7 +73,7 @@ impl FixedConfig {
     pub(crate) const fn policy_key(&self) -> &'static str {
         match self {
             Self::HostData(_) | Self::Register(_) => "config_sha256",
-            Self::MrConfigId(_) | Self::Rtmr3(_) => "config_sha384",
+            Self::MrConfigId(_) | Self::Rtmr3(_) | Self::Register384(_) => "config_sha384",
         }
     }
 
@@ -77,7 +81,7 @@ impl FixedConfig {
     pub(crate) fn is_sha256(&self, config: &Digest<32>) -> Option<bool> {
         match self {
             Self::HostData(digest) => Some(digest == config),
-            Self::MrConfigId(_) | Self::Rtmr3(_) => None,
+            Self::MrConfigId(_) | Self::Rtmr3(_) | Self::Register384(_) => None,
             Self::Register(value) => Some(*value == Some(configuration_register_of(config))),
         }
     }
@@ -87,18 +91,26 @@ impl FixedConfig {
         match self {
             Self::HostData(_) | Self::Register(_) => None,
             Self::MrConfigId(digest) => Some(digest == config),
-            // TDX Module ABI Specification, TDG.MR.RTMR.EXTEND.
-            Self::Rtmr3(value) => Some(*value == sha384(&[&[0; 48], config.as_bytes()])),
+            Self::Rtmr3(value) => Some(*value == extended(config)),
+            Self::Register384(value) => Some(*value == Some(extended(config))),
         }
     }
 
     /// Whether it is the configuration with these digests.
     pub(crate) fn is_of(&self, config: &ConfigDigests) -> bool {
         match self {
-            Self::MrConfigId(_) | Self::Rtmr3(_) => self.is_sha384(&config.sha384) == Some(true),
+            Self::MrConfigId(_) | Self::Rtmr3(_) | Self::Register384(_) => {
+                self.is_sha384(&config.sha384) == Some(true)
+            }
             Self::HostData(_) | Self::Register(_) => self.is_sha256(&config.sha256) == Some(true),
         }
     }
+}
+
+/// A register of SHA-384 that was zero and was extended once: RTMR3 (TDX Module ABI Specification,
+/// TDG.MR.RTMR.EXTEND), or a PCR (TPM 2.0 Library Part 1, PCR Operations).
+fn extended(config: &Digest<48>) -> Digest<48> {
+    sha384(&[&[0; 48], config.as_bytes()])
 }
 
 impl fmt::Display for FixedConfig {
@@ -108,7 +120,10 @@ impl fmt::Display for FixedConfig {
             Self::MrConfigId(digest) => digest.fmt(f),
             Self::Rtmr3(value) => write!(f, "RTMR3 {value}"),
             Self::Register(Some(value)) => write!(f, "register {value}"),
-            Self::Register(None) => f.write_str("a register that the quote does not cover"),
+            Self::Register384(Some(value)) => write!(f, "register {value}"),
+            Self::Register(None) | Self::Register384(None) => {
+                f.write_str("a register that the quote does not cover")
+            }
         }
     }
 }

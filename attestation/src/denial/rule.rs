@@ -56,6 +56,9 @@ rules! {
     /// The evidence is of hardware.
     Simulated = "simulated",
         "nothing is protected here; for a test only, set dangerously_accept_simulated = true";
+    /// Nobody but hardware, or a paravisor that it measured, says what the machine runs.
+    ProviderTpm = "provider-tpm",
+        "only the provider says what runs here; if you trust it, name it in dangerously_trust_provider_tpm";
     /// The host cannot read the machine's memory.
     Debug = "debug",
         "the host can read this machine's memory; launch it without debug";
@@ -68,6 +71,9 @@ rules! {
     /// The trusted computing base is new enough for that code.
     Tcb = "tcb",
         "the host's firmware is too old; ask its operator to update it";
+    /// The measurement is not that of a provider's firmware alone.
+    WorkloadMeasured = "workload-measured",
+        "the report covers the provider's firmware only: send its TPM's evidence too, as google-snp or aws-snp";
     /// The chip is one the policy names.
     Chip = "chip",
         "this chip is not named by chips or any_chip_of in the policy";
@@ -278,6 +284,9 @@ rules! {
     /// Azure: the registers of the vTPM have values of the reference value.
     AzurePcrs = "azure-pcrs",
         "the guest booted something else than the reference value describes; compare register by register";
+    /// Google and AWS: the registers of the provider's TPM have values of the reference value.
+    ProviderPcrs = "provider-pcrs",
+        "the machine booted something else than the reference value describes; compare its fields provider.pcr";
     /// NVIDIA: as many GPUs and switches gave evidence as the policy demands, and they are one machine.
     NvidiaTopology = "nvidia-topology",
         "hand over the evidence of every GPU and switch, as many as nvidia.gpus and nvidia.switches say";

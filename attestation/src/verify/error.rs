@@ -12,6 +12,7 @@ use crate::ccel::CcelError;
 use crate::endorsements::EndorsementKind;
 use crate::evidence::EvidencePart;
 use crate::nvidia::DeviceError;
+use crate::provider::ProviderError;
 use crate::simulated::ReportError;
 use crate::snp::SnpError;
 use crate::tdx::TdxError;
@@ -43,6 +44,8 @@ pub enum VerifyError {
     EventLog(CcelError),
     /// Azure: the paravisor's report, its claims, or the vTPM's quote.
     Azure(AzureError),
+    /// Google or AWS: the provider's TPM.
+    Provider(ProviderError),
     /// A device, by its place in the evidence.
     Device {
         /// From 0.
@@ -68,6 +71,7 @@ impl VerifyError {
             Self::Tdx(error) => error.id(),
             Self::EventLog(error) => error.id(),
             Self::Azure(error) => error.id(),
+            Self::Provider(error) => error.id(),
             Self::Device { error, .. } => error.id(),
         }
     }
@@ -94,6 +98,7 @@ impl VerifyError {
             Self::Tdx(error) => error.hint(),
             Self::EventLog(error) => error.hint(),
             Self::Azure(error) => error.hint(),
+            Self::Provider(error) => error.hint(),
             Self::Device { error, .. } => error.hint(),
         }
     }
@@ -119,6 +124,7 @@ impl fmt::Display for VerifyError {
             Self::Tdx(error) => error.fmt(f),
             Self::EventLog(error) => error.fmt(f),
             Self::Azure(error) => error.fmt(f),
+            Self::Provider(error) => error.fmt(f),
             Self::Device { index, error } => write!(f, "device {index}: {error}"),
         }
     }

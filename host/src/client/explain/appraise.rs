@@ -107,10 +107,11 @@ fn broken(reason: &Reason) -> Row {
 /// Every rule about a machine of this platform, as one that nobody checked.
 fn unjudged(platform: Platform, told: &mut Told) {
     let others = match platform {
-        Platform::Snp => ["tdx-", "azure-"].as_slice(),
-        Platform::Tdx => &["snp-", "azure-"],
-        Platform::AzureSnp => &["tdx-"],
-        Platform::AzureTdx => &["snp-"],
+        Platform::Snp => ["tdx-", "azure-", "provider-"].as_slice(),
+        Platform::Tdx => &["snp-", "azure-", "provider-"],
+        Platform::AzureSnp => &["tdx-", "provider-"],
+        Platform::AzureTdx => &["snp-", "provider-"],
+        Platform::GoogleSnp | Platform::AwsSnp => &["tdx-", "azure-"],
         _ => &[],
     };
     let mine = |rule: &&RuleId| !others.iter().any(|start| rule.name().starts_with(start));
