@@ -43,7 +43,7 @@ pub enum ConfigBoundBy {
     MrConfigId,
     /// TDX's RTMR3, extended by measured code.
     Rtmr3,
-    /// Register 8 of a paravisor's vTPM, extended by measured code.
+    /// Register 8 of a paravisor's or a provider's TPM, extended by measured code.
     Pcr8,
 }
 
