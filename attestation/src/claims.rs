@@ -253,14 +253,20 @@ impl Claims {
         let tdx = |quote: &tdx::VerifiedQuote| {
             let used = quote.collateral();
             let fmspc = Digest::new(quote.platform().fmspc);
-            vec![
-                (
-                    Issuer::tcb_info(&fmspc),
-                    used.tcb_evaluation.to_be_bytes().to_vec(),
+            let (tcb_info, identity) = match self.class {
+                Class::Real => (Issuer::tcb_info(&fmspc), Issuer::qe_identity()),
+                Class::Insecure => (
+                    self.list_of(&format!("tcb-info {fmspc}")),
+                    self.list_of("qe-identity"),
                 ),
-                (Issuer::qe_identity(), used.qe_evaluation.to_be_bytes().to_vec()),
+            };
+            // Intel's two authorities for PCKs number their lists each for itself; a family has one of them.
+            let pck = self.list_of(&format!("intel pck {fmspc}"));
+            vec![
+                (tcb_info, used.tcb_evaluation.to_be_bytes().to_vec()),
+                (identity, used.qe_evaluation.to_be_bytes().to_vec()),
                 (self.list_of("intel root"), used.root_crl.to_be_bytes().to_vec()),
-                (self.list_of("intel pck"), used.pck_crl.to_be_bytes().to_vec()),
+                (pck, used.pck_crl.to_be_bytes().to_vec()),
             ]
         };
         match &self.hardware {

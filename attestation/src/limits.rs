@@ -40,10 +40,6 @@ pub const NITRO_DOCUMENT: usize = 16 * 1024;
 /// Registers of a `NitroTPM`: those of a PC Client TPM.
 pub const NITRO_REGISTERS: u8 = 24;
 
-/// Endorsements of one kind that are tried until one fits: a fleet's bundle has one a chip and TCB; each costs a
-/// chain of signatures.
-pub const ENDORSEMENT_TRIES: usize = 32;
-
 /// Events of one register among which the one to blame is searched for: the work grows with the square, a tenth of
 /// a second here.
 pub const EVENT_SEARCH: usize = 512;

@@ -263,8 +263,7 @@ impl Policy {
         for value in published.values() {
             value.check()?;
         }
-        self.reference_values
-            .retain(|value| !published.revokes(&value.measurement));
+        self.reference_values.retain(|value| !published.withdraws(value));
         self.reference_values.extend(published.values().iter().cloned());
         self.published_until = Some(published.not_after());
         Ok(())

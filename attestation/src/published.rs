@@ -62,6 +62,12 @@ impl PublishedValues {
         &self.values
     }
 
+    /// True when what it withdraws stands anywhere in `value`, in its measurement or in a register.
+    #[must_use]
+    pub fn withdraws(&self, value: &ReferenceValue) -> bool {
+        withdrawn(value, &self.statement)
+    }
+
     /// True when the statement revokes this measurement (32 or 48 bytes): it must not be accepted from elsewhere
     /// either.
     #[must_use]

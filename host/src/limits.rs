@@ -84,6 +84,8 @@ pub const FETCH_HEAD_BYTES: usize = 64 * 1024;
 pub const CACHE_FILE_BYTES: u64 = 768 * 1024;
 /// Files looked at in one folder of the cache: a rack's chips, twice.
 pub const CACHE_FILES: usize = 4096;
+/// Age at which a cached certificate is fetched anew, however long it says that it is valid: a month.
+pub const LONGEST_REFRESH_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// Age at which a cached item is fetched anew although it is valid: a vendor's new list is seen within a day.
 pub const REFRESH_SECONDS: u64 = 24 * 60 * 60;
 /// After a failed attempt to refresh a valid item, before the next.

@@ -9,8 +9,7 @@
 //! an enclave's are used beside them, and those that are none are passed over.
 
 use anchorhold_attestation::{
-    Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Timestamp, Verified, VerifyError, limits,
-    verify,
+    Anchors, Claims, Endorsement, Endorsements, Evidence, Grace, Timestamp, Verified, VerifyError, verify,
 };
 
 mod files;
@@ -58,19 +57,28 @@ impl Verifier {
         grace: Option<Grace>,
         now: Timestamp,
     ) -> Result<Verified<Claims>, VerifyError> {
-        let stapled = stapled
-            .iter()
-            .filter_map(|blob| Endorsement::from_json(blob).ok());
+        // One's own first, then as much of what was stapled as fits: nobody can push out what is here.
         let mut all: Vec<Endorsement> = self.endorsements.clone();
-        all.extend(stapled);
-        all.truncate(limits::ENDORSEMENTS);
-        let endorsements = Endorsements::new(all)
-            .or_else(|_| Endorsements::new(self.endorsements.clone()))
-            .unwrap_or_else(|_| Endorsements::none());
+        let mut endorsements = Endorsements::new(all.clone()).unwrap_or_else(|_| Endorsements::none());
+        for item in stapled
+            .iter()
+            .filter_map(|blob| Endorsement::from_json(blob).ok())
+        {
+            all.push(item);
+            match Endorsements::new(all.clone()) {
+                Ok(more) => endorsements = more,
+                Err(_) => {
+                    let _too_much = all.pop();
+                }
+            }
+        }
         let proven = verify(evidence, &endorsements, &self.anchors, now);
         let (Err(error), Some(grace)) = (&proven, grace) else {
             return proven;
         };
+        if !error.is_expiry() {
+            return proven;
+        }
         // What ended within the grace was proven then; the appraisal adds the same grace to the end it finds.
         let then = Timestamp::from_unix(now.unix().saturating_sub(grace.seconds()));
         verify(evidence, &endorsements, &self.anchors, then).map_err(|_| *error)

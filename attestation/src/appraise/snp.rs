@@ -50,6 +50,9 @@ fn judge_signer(rules: &mut Rules, policy: &SnpPolicy, report: &VerifiedReport) 
 fn judge_versions(rules: &mut Rules, policy: &SnpPolicy, report: &VerifiedReport) {
     let parts = Part::possible(report.report(), report.product());
     let said = report.report();
+    let without_floor = parts
+        .iter()
+        .find(|part| !policy.floors.is_empty() && !policy.floors.contains_key(part));
     for (rule, tcb) in [
         (RuleId::SnpReportedTcb, &said.reported_tcb),
         (RuleId::SnpCommittedTcb, &said.committed_tcb),
@@ -59,7 +62,14 @@ fn judge_versions(rules: &mut Rules, policy: &SnpPolicy, report: &VerifiedReport
         let new_enough = Component::ALL
             .iter()
             .all(|component| tcb.component(*component) >= floor.component(*component));
-        rules.demand(rule, new_enough, format_args!("{floor} or newer"), tcb);
+        match without_floor {
+            // Who gives floors means every machine: one of another kind must not pass for want of one.
+            Some(part) => {
+                let expected = format_args!("a floor for {} in minimum_tcb", part.name()).to_string();
+                rules.demand(rule, false, expected, tcb);
+            }
+            None => rules.demand(rule, new_enough, format_args!("{floor} or newer"), tcb),
+        }
     }
 
     let (current, committed) = (said.current_firmware, said.committed_firmware);

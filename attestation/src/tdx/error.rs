@@ -280,6 +280,54 @@ pub enum TdxError {
 }
 
 impl TdxError {
+    /// True when a key or a level is withdrawn: then no other collateral may say otherwise.
+    pub(crate) const fn is_revocation(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate {
+                check: CertificateCheck::Revoked,
+                ..
+            } | Self::Platform {
+                check: PlatformCheck::Revoked,
+                ..
+            } | Self::Enclave(EnclaveCheck::Revoked)
+        )
+    }
+
+    /// True when something is from later than the time at which it is judged.
+    pub(crate) const fn is_too_early(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate {
+                check: CertificateCheck::NotYet,
+                ..
+            } | Self::Crl {
+                check: CrlCheck::NotYet,
+                ..
+            } | Self::Document {
+                check: DocumentCheck::NotYet,
+                ..
+            }
+        )
+    }
+
+    /// True when nothing is wrong but that something has ended.
+    pub(crate) const fn is_expiry(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate {
+                check: CertificateCheck::Expired,
+                ..
+            } | Self::Crl {
+                check: CrlCheck::Expired,
+                ..
+            } | Self::Document {
+                check: DocumentCheck::Expired,
+                ..
+            }
+        )
+    }
+
     /// The identifier of [`Self::Unexplained`].
     pub const UNEXPLAINED: &'static str = "tdx-unexplained";
 

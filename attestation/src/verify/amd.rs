@@ -77,7 +77,10 @@ fn under_lists(
                     best = Some(proven);
                 }
             }
-            Err(error @ SnpError::Crl(Fault::Revoked)) => return Err(VerifyError::Snp(error)),
+            // A list from later than `now` (which may be the start of a grace) could withdraw what older ones do not.
+            Err(error @ SnpError::Crl(Fault::Revoked | Fault::NotYetValid { .. })) => {
+                return Err(VerifyError::Snp(error));
+            }
             // Another product's list.
             Err(SnpError::Crl(Fault::Issuer)) => {}
             Err(error) => refusal = Some(VerifyError::Snp(error)),

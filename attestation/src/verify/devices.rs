@@ -13,9 +13,11 @@ use crate::anchors::Anchors;
 use crate::claims::Claims;
 use crate::endorsements::{EndorsementKind, Endorsements};
 use crate::evidence::DeviceEvidence;
+use crate::limits;
 use crate::nvidia::{self, DeviceKind, verify_device, verify_rim};
 use crate::time::Timestamp;
 use crate::verify::VerifyError;
+use crate::x509::OcspResponse;
 
 /// Of the requester's nonce in a report: SPDM 1.1 (DSP0274) GET_MEASUREMENTS, after version, code and two parameters.
 const NONCE: std::ops::Range<usize> = 4..36;
@@ -32,7 +34,12 @@ pub(super) fn verify(
         return Ok(());
     }
     let mut proven = Vec::new();
-    let responses: Vec<_> = endorsements.of(EndorsementKind::NvidiaOcsp).collect();
+    // What is no response says nothing about any device. One that is, and is wrong, refuses the device it is about.
+    let responses: Vec<_> = endorsements
+        .of(EndorsementKind::NvidiaOcsp)
+        .filter(|der| OcspResponse::parse(der).is_ok())
+        .take(limits::OCSP_RESPONSES)
+        .collect();
     for (index, device) in devices.iter().enumerate() {
         let kind = match device.kind() {
             nvidia::GPU => DeviceKind::Gpu,

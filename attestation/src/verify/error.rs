@@ -16,6 +16,7 @@ use crate::provider::ProviderError;
 use crate::simulated::ReportError;
 use crate::snp::SnpError;
 use crate::tdx::TdxError;
+use crate::x509::Fault;
 
 /// Evidence proves nothing. The Attester, or someone on the way, is to blame, except for what is missing: that is
 /// whoever gathers endorsements.
@@ -73,6 +74,22 @@ impl VerifyError {
             Self::Azure(error) => error.id(),
             Self::Provider(error) => error.id(),
             Self::Device { error, .. } => error.id(),
+        }
+    }
+
+    /// True when nothing is wrong but that something has ended: only that can a policy's grace bridge.
+    #[must_use]
+    pub const fn is_expiry(&self) -> bool {
+        match self {
+            Self::Snp(
+                SnpError::Crl(Fault::Expired { .. })
+                | SnpError::Certificate {
+                    fault: Fault::Expired { .. },
+                    ..
+                },
+            ) => true,
+            Self::Tdx(error) => error.is_expiry(),
+            _ => false,
         }
     }
 

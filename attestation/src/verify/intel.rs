@@ -3,7 +3,7 @@
 //! Why apart: collateral is for one family of processors, and whoever gathers it gathers for several.
 //!
 //! # Invariants
-//! A log that does not replay to the quote's registers refuses the evidence: nothing is taken from it.
+//! Of several collaterals the newest counts, and a revocation in any of them. A log that does not replay to the quote's registers refuses the evidence: nothing is taken from it.
 
 use crate::ccel::{EventLog, ReplayedLog};
 use crate::claims::{ChipId, FixedConfig};
@@ -20,16 +20,37 @@ pub(super) fn quote(
     now: Timestamp,
 ) -> Result<VerifiedQuote, VerifyError> {
     let mut refusal = VerifyError::NoEndorsement(EndorsementKind::IntelCollateral);
+    let mut best: Option<VerifiedQuote> = None;
     for collateral in endorsements.of(EndorsementKind::IntelCollateral) {
         let proven = Collateral::parse(collateral)
             .and_then(|collateral| tdx::verify(quote, &collateral, anchors, now));
         match proven {
-            Ok(proven) => return Ok(proven),
+            // Older collateral, still valid, may not know yet what newer collateral withdraws or finds out of date.
+            Ok(proven) => {
+                if best.as_ref().is_none_or(|best| age(best) < age(&proven)) {
+                    best = Some(proven);
+                }
+            }
+            Err(error) if error.is_revocation() || error.is_too_early() => {
+                return Err(VerifyError::Tdx(error));
+            }
             // The last one's: with the usual single one it is that one's.
             Err(error) => refusal = VerifyError::Tdx(error),
         }
     }
-    Err(refusal)
+    best.ok_or(refusal)
+}
+
+/// What makes one collateral newer than another: Intel's numbers, then its dates.
+fn age(quote: &VerifiedQuote) -> (u32, u32, u32, u32, Timestamp) {
+    let used = quote.collateral();
+    (
+        used.tcb_evaluation,
+        used.qe_evaluation,
+        used.pck_crl,
+        used.root_crl,
+        used.latest_issue,
+    )
 }
 
 /// Replays a log, in the form it has: dstack's is JSON.

@@ -51,12 +51,13 @@ async fn attestation(
     Ok((headers, document.to_json()).into_response())
 }
 
-/// What the operator brought, then what the host gave, within the limit of a document.
+/// What the host gave beside its own report, then what the operator brought, within the limit of a document: nobody who
+/// reaches the operator's listener can push the host's certificates out.
 fn stapled(state: &ApiState, from_host: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let brought = state.stapled.current();
-    brought
+    from_host
         .iter()
-        .chain(from_host)
+        .chain(brought.iter())
         .take(limits::ENDORSEMENTS)
         .cloned()
         .collect()

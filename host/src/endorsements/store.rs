@@ -329,7 +329,10 @@ impl Store {
 fn refresh_age(kept: &Cached) -> u64 {
     let half = kept.said.until.since(kept.fetched).unwrap_or(0) / 2;
     match kept.endorsement.kind() {
-        EndorsementKind::AmdVek | EndorsementKind::AmdAuthority | EndorsementKind::ProviderAuthority => half,
+        // Still once a month: what a mirror once answered wrongly is not kept for as long as it says of itself.
+        EndorsementKind::AmdVek | EndorsementKind::AmdAuthority | EndorsementKind::ProviderAuthority => {
+            half.min(limits::LONGEST_REFRESH_SECONDS)
+        }
         _ => half.min(limits::REFRESH_SECONDS),
     }
 }

@@ -8,7 +8,9 @@ use crate::snp::tests::real;
 use crate::weakness::{self, AcceptedWeaknesses, Machine, Naming};
 
 const STRICT: &str = "smt = 'off'\n";
-const FLOORS: &str = "[minimum_tcb.milan]\nboot_loader = 4\ntee = 1\nsnp = 23\nmicrocode = 213\n";
+const FLOORS: &str = "[minimum_tcb.milan]\nboot_loader = 4\ntee = 1\nsnp = 23\nmicrocode = 213\n\
+     [minimum_tcb.genoa]\nboot_loader = 4\ntee = 1\nsnp = 23\nmicrocode = 213\n\
+     [minimum_tcb.turin]\nfmc = 1\nboot_loader = 4\ntee = 1\nsnp = 23\nmicrocode = 213\n";
 
 // Places of the TCB versions.
 const CURRENT: usize = 0x38;
@@ -156,7 +158,13 @@ fn floors_are_for_one_kind_of_silicon() {
         RuleId::SnpLaunchTcb,
     ];
     let genoa_x = floor("genoa-x", "", 214);
-    assert_eq!(judged(&scene(Product::Genoa), &genoa_x), Ok(Vec::new()));
+    // A machine of a kind without a floor must not pass for want of one.
+    assert_eq!(
+        refused_by(&judged(&scene(Product::Genoa), &genoa_x).unwrap_err()),
+        all
+    );
+    let both = format!("{genoa_x}[minimum_tcb.genoa]\nboot_loader = 4\ntee = 1\nsnp = 23\nmicrocode = 213\n");
+    assert_eq!(judged(&scene(Product::Genoa), &both), Ok(Vec::new()));
     let unknown = changed(Product::Genoa, |fake| fake.report[0x18a] = 7);
     assert_eq!(refused_by(&judged(&unknown, &genoa_x).unwrap_err()), all);
     let turin = |fmc: u8| floor("turin", &format!("fmc = {fmc}\n"), 213);

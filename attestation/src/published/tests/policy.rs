@@ -56,4 +56,19 @@ fn what_publishers_withdraw_is_withdrawn_from_a_policys_own_values() {
     assert_eq!(refused(&own, NOW), []);
     own.take(&published(&[1], &[0x77])).unwrap();
     assert_eq!(refused(&own, NOW), [RuleId::Measurement]);
+
+    // A register of the value is enough.
+    let rtmrs = "rtmrs = { 0 = \"RTMR\", 1 = \"RTMR\", 2 = \"LAST\" }"
+        .replace("RTMR", &Digest::new([0x31; 48]).to_string())
+        .replace("LAST", &Digest::new([0x32; 48]).to_string());
+    let domain = policy_text()
+        .replace("insecure-simulated", "tdx")
+        .replace("minimum_tcb = 7", &rtmrs)
+        .replace(
+            "chips =",
+            &format!("config_sha384 = \"{}\"\nchips =", Digest::new([0x33; 48])),
+        );
+    let mut own = Policy::from_toml(domain.as_bytes()).unwrap();
+    own.take(&published(&[1], &[0x31])).unwrap();
+    assert!(own.reference_values.iter().all(|value| value.rtmrs.is_none()));
 }

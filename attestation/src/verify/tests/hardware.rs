@@ -171,6 +171,57 @@ fn devices_become_claims_beside_their_cpu() {
 }
 
 #[test]
+fn no_list_undoes_what_another_withdraws() {
+    use crate::x509::Fault;
+    use crate::x509::forge::CrlDraft;
+
+    let fake = snp::fake::Fake::vcek(snp::Product::Milan);
+    let evidence = Evidence::new(Platform::Snp, fake.signed_report(), vec![]).unwrap();
+    let anchors = Anchors::given(Some(fake.anchors()), None, None);
+    let clean = fake.crl.clone().unwrap();
+    let revoking = CrlDraft {
+        revoked: vec![fake.ask.serial.clone()],
+        ..clean.clone()
+    };
+    let future = CrlDraft {
+        this_update: snp::fake::AT.unix() + 10,
+        ..revoking.clone()
+    };
+    let check = |lists: &[&CrlDraft]| {
+        let mut items = vec![
+            Endorsement::new(EndorsementKind::AmdVek, fake.vek_der()).unwrap(),
+            Endorsement::new(EndorsementKind::AmdAuthority, fake.ask_der()).unwrap(),
+        ];
+        for list in lists {
+            let der = list.sign(&fake.ark_key);
+            items.push(Endorsement::new(EndorsementKind::AmdCrl, der).unwrap());
+        }
+        verify(
+            &evidence,
+            &Endorsements::new(items).unwrap(),
+            &anchors,
+            snp::fake::AT,
+        )
+    };
+    assert!(check(&[&clean]).is_ok());
+    for lists in [[&clean, &revoking], [&revoking, &clean]] {
+        let error = check(&lists).unwrap_err();
+        assert_eq!(error, VerifyError::Snp(snp::SnpError::Crl(Fault::Revoked)));
+        assert!(!error.is_expiry(), "no grace bridges it");
+    }
+    // Judged as of a grace ago, the newest list is from the future: it may withdraw, so older ones do not count.
+    for lists in [[&clean, &future], [&future, &clean]] {
+        let error = check(&lists).unwrap_err();
+        let Fault::NotYetValid { .. } = (match error {
+            VerifyError::Snp(snp::SnpError::Crl(fault)) => fault,
+            other => panic!("{other}"),
+        }) else {
+            panic!("{error}")
+        };
+    }
+}
+
+#[test]
 fn of_many_endorsements_those_that_fit_are_taken() {
     let now = Timestamp::from_unix(1_800_000_000);
     let (ours, other) = (snp::FakeAuthority::new(now), snp::FakeAuthority::new(now));
