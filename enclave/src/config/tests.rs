@@ -108,7 +108,7 @@ fn every_platform_has_its_name_its_class_and_the_hash_of_its_field() {
         assert_eq!(config.platform.name(), platform);
         // What is sealed as insecure anyone may open, hardware too.
         let insecure = Config::parse(text(hash, "insecure").as_bytes()).unwrap();
-        assert_eq!(insecure.model.class, Class::Insecure);
+        assert_eq!(insecure.model.class, anchorhold_attestation::Class::Insecure);
         assert_eq!(error(Config::parse(text(hash, "any").as_bytes())).key(), "class");
         let other = if platform == "tdx" { "sha256" } else { "sha384" };
         assert_eq!(
