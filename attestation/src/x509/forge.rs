@@ -1,4 +1,4 @@
-//! An authority made for one test: keys, certificates, revocation lists and OCSP responses ([`ocsp`]), right or wrong.
+//! An authority made for one test: keys, certificates, revocation lists and OCSP responses (`ocsp`), right or wrong.
 //!
 //! Why apart: real files cannot show what vendors never issue, and a bare clone has none.
 //!
