@@ -30,5 +30,5 @@ impl Random {
 #[allow(clippy::disallowed_methods)] // a test may be asked for more
 pub(crate) fn mutations_asked_for() -> Option<usize> {
     let asked: usize = std::env::var_os("ANCHORHOLD_MUTATIONS")?.to_str()?.parse().ok()?;
-    (asked >= 4_000).then_some(asked)
+    (asked >= 100_000).then_some(asked)
 }
