@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use anchorhold_attestation::{Policy, Timestamp};
 
+use self::sniff::Kind;
 use crate::error::Failure;
 
 mod amd;
@@ -97,7 +98,14 @@ pub fn explain(question: &Question) -> Result<Told, Failure> {
     if let Some(folder) = &question.endorsements {
         let found = folder::files(folder)?;
         told.inputs.extend(found.said);
-        pieces.extend(found.pieces);
+        // Lists and collateral of the folder go first: an older list hidden in someone's evidence must not be taken before
+        // the one that was given beside it.
+        let (withdraw, rest): (Vec<_>, Vec<_>) = found
+            .pieces
+            .into_iter()
+            .partition(|piece| matches!(piece.kind, Kind::RevocationList | Kind::Collateral));
+        pieces.splice(0..0, withdraw);
+        pieces.extend(rest);
     }
     let anchors = match &question.anchors {
         None => Vec::new(),
