@@ -48,6 +48,9 @@ def vectors():
     put("rcar", "key", compact(jwe["tee_public_jwk"]))
     put("rcar", "request", b'{"version":"0.4.0","tee":"sample","extra-params":""}')
     put("rcar", "challenge", b'{"nonce":"AA==","extra-params":""}')
+    # What cost the most memory for its length, of TOML and of JSON.
+    put("policy", "deep", b"".join(b"%x" % i + b".a" * 78 + b"=0\n" for i in range(25)))
+    put("rcar", "brackets", b"[" + (b"[" * 100 + b"]" * 100 + b",") * 5 + b"0]")
     put("rcar", "evidence", b'{"primary_evidence":{},"additional_evidence":""}')
 
 

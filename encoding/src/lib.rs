@@ -5,6 +5,7 @@
 //!
 //! - [`digest`]: SHA-2 values as types that know their length
 //! - [`preimage`]: length-prefixed preimages under a label
+//! - [`bounded`]: JSON of any shape, with a bound on its values
 //! - [`canonical`]: RFC 8785 JSON, refused unless it is already canonical
 //! - [`tree`]: RFC 9162 hash trees and inclusion proofs
 //!
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bounded;
 pub mod canonical;
 pub mod digest;
 pub mod preimage;

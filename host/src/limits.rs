@@ -29,6 +29,9 @@ pub const SESSIONS: usize = 4096;
 pub const SESSION_LIFE: Duration = Duration::from_secs(5 * 60);
 /// A request body: evidence with device certificates is below 200 KiB; a configuration is 64 KiB at most.
 pub const BROKER_BODY_BYTES: usize = 1024 * 1024;
+/// Values in such a body: evidence of a CPU and sixteen devices with their chains has some hundreds. Members that may be
+/// anything take up to 600 bytes a value while they are read.
+pub const BROKER_BODY_VALUES: usize = 16 * 1024;
 /// What a session keeps of its evidence, so that [`SESSIONS`] stays within memory.
 pub const SESSION_EVIDENCE_BYTES: usize = 256 * 1024;
 /// Connections served at once; an enclave needs one for each renewal of its lease.

@@ -6,6 +6,7 @@ use anchorhold_attestation::{
     AttestationDocument, Endorsements, Evidence, HashAlgorithm, Policy, ReceivedIdentity, ReleaseHeader,
     SignedReceipt,
 };
+use anchorhold_encoding::bounded;
 use anchorhold_models::manifest::Manifest;
 use anchorhold_models::sealed::SealedModel;
 use anchorhold_models::wrap::{Jwe, TeePublicKey};
@@ -43,11 +44,13 @@ pub(super) fn endorsements(bytes: &[u8]) {
     }
 }
 
+/// A policy, and whom to trust for reference values: what a person writes as TOML.
 pub(super) fn policy(bytes: &[u8]) {
     let _ = Policy::from_toml(bytes);
+    let _ = PublisherTrust::from_toml(bytes);
 }
 
-/// A bundle, a statement alone, what a reader has seen, and whom it trusts.
+/// A bundle, a statement alone, and what a reader has seen.
 pub(super) fn published(bytes: &[u8]) {
     if let Ok(bundle) = Bundle::parse(bytes) {
         assert_eq!(bundle.encode(), bytes);
@@ -59,7 +62,6 @@ pub(super) fn published(bytes: &[u8]) {
     if let Ok(seen) = Seen::parse(bytes) {
         assert_eq!(seen.encode(), bytes);
     }
-    let _ = PublisherTrust::from_toml(bytes);
 }
 
 pub(super) fn log_text(bytes: &[u8]) {
@@ -68,11 +70,12 @@ pub(super) fn log_text(bytes: &[u8]) {
 
 /// The messages of RCAR that a broker and an enclave read, and what is hashed of them.
 pub(super) fn rcar(bytes: &[u8]) {
-    let _ = serde_json::from_slice::<kbs_types::Request>(bytes);
-    let _ = serde_json::from_slice::<kbs_types::Challenge>(bytes);
-    let _ = serde_json::from_slice::<kbs_types::CompositeEvidence>(bytes);
-    let _ = serde_json::from_slice::<kbs_types::ErrorInformation>(bytes);
-    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+    const VALUES: usize = 1024;
+    let _ = bounded::from_slice::<kbs_types::Request>(bytes, VALUES);
+    let _ = bounded::from_slice::<kbs_types::Challenge>(bytes, VALUES);
+    let _ = bounded::from_slice::<kbs_types::CompositeEvidence>(bytes, VALUES);
+    let _ = bounded::from_slice::<kbs_types::ErrorInformation>(bytes, VALUES);
+    if let Ok(value) = bounded::from_slice::<Value>(bytes, VALUES) {
         let _ = tee_pubkey_digest(&value);
         for algorithm in [HashAlgorithm::Sha384, HashAlgorithm::Sha512] {
             let _ = primary_report_data("", "", &value, algorithm);

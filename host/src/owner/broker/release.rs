@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use anchorhold_attestation::{Evidence, ReleaseStatement, ResourcePath};
-use anchorhold_encoding::sha256;
+use anchorhold_encoding::{bounded, sha256};
 use anchorhold_models::wrap::TeePublicKey;
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -142,7 +142,8 @@ impl Broker {
 
 /// Reads `POST /attest` against what the session asked for.
 fn read_answer(challenged: Challenged, body: &[u8]) -> Result<Attested, Refusal> {
-    let body: AttestBody = serde_json::from_slice(body).map_err(|_| Refusal::Message)?;
+    let body: AttestBody =
+        bounded::from_slice(body, limits::BROKER_BODY_VALUES).map_err(|_| Refusal::Message)?;
     if body.runtime_data.nonce != challenged.nonce {
         return Err(Refusal::Nonce);
     }

@@ -140,6 +140,23 @@ fn the_hash_may_be_sha_512_when_the_guest_has_no_other() {
 }
 
 #[test]
+fn members_of_any_shape_may_hold_so_many_values_and_no_more() {
+    let auth = |values: usize| {
+        let list = vec!["[]"; values].join(",");
+        let extra = format!("{{\"other\":[{list}]}}");
+        crate::owner::broker::wire::auth(
+            format!("{{\"version\":\"0.4.0\",\"tee\":\"sample\",\"extra-params\":{extra}}}").as_bytes(),
+        )
+    };
+    assert!(auth(4).is_ok());
+    assert!(auth(crate::limits::BROKER_BODY_VALUES / 2 - 8).is_ok());
+    assert!(matches!(
+        auth(crate::limits::BROKER_BODY_VALUES / 2),
+        Err(Refusal::Message)
+    ));
+}
+
+#[test]
 fn a_nonce_is_used_up_by_the_first_answer_good_or_bad() {
     let world = World::new();
     let guest = Guest::new();

@@ -7,11 +7,13 @@
 //! What is hashed into the binding is kept as received.
 
 use anchorhold_attestation::HashAlgorithm;
+use anchorhold_encoding::bounded;
 use kbs_types::{CompositeEvidence, InitData, Request, Tee};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refusal::Refusal;
+use crate::limits;
 
 /// The one protocol version (kbs: semver requirement `=0.4.0`).
 const VERSION: &str = "0.4.0";
@@ -40,7 +42,8 @@ pub(super) struct TokenBody {
 
 /// Reads `POST /auth`: which TEE, and the hash for the session.
 pub(super) fn auth(body: &[u8]) -> Result<(Tee, HashAlgorithm), Refusal> {
-    let request: Request = serde_json::from_slice(body).map_err(|_| Refusal::Message)?;
+    let request: Request =
+        bounded::from_slice(body, limits::BROKER_BODY_VALUES).map_err(|_| Refusal::Message)?;
     if request.version != VERSION {
         return Err(Refusal::Version);
     }
