@@ -62,8 +62,9 @@ pub const CRL: usize = 512 * 1024;
 /// One OCSP response in DER: NVIDIA's hold one answer and one certificate, below 2 KiB.
 pub const OCSP: usize = 16 * 1024;
 
-/// OCSP responses for one device: each that speaks of it costs two signature checks. NVIDIA answers for three of its
-/// certificates, and those of every device in a machine may come together: [`DEVICES`] times that, with some left.
+/// OCSP responses for one device or RIM: each that speaks of it costs two signature checks. NVIDIA answers for three of its
+/// certificates, and those of every device in a machine may come together: [`DEVICES`] times that, and for the signers of
+/// three RIMs.
 pub const OCSP_RESPONSES: usize = 64;
 
 /// A hypervisor's certificate table: five certificates of 2 KiB, padded to pages.

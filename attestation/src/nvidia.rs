@@ -54,9 +54,9 @@ pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
 pub use report::{
     DeviceKind, Measurement, MeasurementType, OpaqueData, REQUEST_LENGTH, Report, SIGNATURE_LENGTH,
 };
-pub use revocation::{ANSWERED_FOR, Answers, Revocation};
+pub use revocation::{ANSWERED_FOR, Answers, Revocation, SIGNER_ANSWERED_FOR};
 pub(crate) use rim::said as rim_said;
-pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, verify_rim};
+pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, rim_certificates, verify_rim};
 pub use topology::{TopologyError, VerifiedTopology, verify_topology};
 pub use version::{
     DriverVersion, FirmwareVersion, blackwell_driver_rim_id, hopper_driver_rim_id, switch_rim_id,

@@ -167,7 +167,7 @@ impl NvidiaJob {
     }
 
     fn rim(&self, file: &[u8]) -> VerifiedRim {
-        nvidia::verify_rim(file, &self.anchors, Self::AT).expect("a real RIM")
+        nvidia::verify_rim(file, &[], &self.anchors, Self::AT).expect("a real RIM")
     }
 
     pub(crate) fn driver_rim(&self) -> VerifiedRim {

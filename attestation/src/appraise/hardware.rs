@@ -150,7 +150,13 @@ impl Policy {
         nonce: Option<Digest<32>>,
     ) -> Timestamp {
         match &self.nvidia {
-            Some(policy) => nvidia::judge(rules, policy, &claims.gpus, &claims.rims, nonce),
+            Some(policy) => {
+                let rims = nvidia::Rims {
+                    proven: &claims.rims,
+                    refused: &claims.rims_refused,
+                };
+                nvidia::judge(rules, policy, &claims.gpus, rims, nonce)
+            }
             None => Timestamp::MAX,
         }
     }

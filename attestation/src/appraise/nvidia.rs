@@ -4,14 +4,15 @@
 //!
 //! # Invariants
 //! Every device is judged by every rule, and named by its position among those that gave evidence. RIMs are chosen by
-//! what the device reports: product and version. More than one may fit, and any that matches will do.
+//! what the device reports: product and version. More than one may fit, and any that matches will do; one whose signer was
+//! checked for revocation goes first.
 
 use anchorhold_encoding::Digest;
 
 use crate::denial::{RuleId, Rules};
 use crate::nvidia::{
     Architecture, ComparisonError, DeviceKind, Edition, FeatureFlag, FirmwareBinding, FirmwareVersion,
-    GpuData, MatchedDevice, OpaqueData, Revocation, Switched, VerifiedDevice, VerifiedRim, differing,
+    GpuData, MatchedDevice, OpaqueData, RimError, Switched, VerifiedDevice, VerifiedRim, differing,
     match_gpu, match_switch, verify_topology,
 };
 use crate::policy::nvidia::{NvidiaPolicy, Unreported};
@@ -21,12 +22,19 @@ use crate::time::Timestamp;
 /// (TCG DICE Attestation Architecture 1.1, 6.1.1.1, `fixedWidth`).
 const FIXED_WIDTH: u32 = 1;
 
+/// RIMs that came: those that were proven, and why others were not.
+#[derive(Clone, Copy)]
+pub(crate) struct Rims<'a> {
+    pub(crate) proven: &'a [VerifiedRim],
+    pub(crate) refused: &'a [RimError],
+}
+
 /// Judges devices that answered `expected_nonce`, with the RIMs that came; gives the first expiry of the RIMs used.
 pub(crate) fn judge(
     rules: &mut Rules,
     policy: &NvidiaPolicy,
     devices: &[VerifiedDevice],
-    rims: &[VerifiedRim],
+    rims: Rims<'_>,
     expected_nonce: Option<Digest<32>>,
 ) -> Timestamp {
     judge_topology(rules, policy, devices);
@@ -175,7 +183,7 @@ impl Device<'_> {
             "the firmware id of its certificate",
             if bound { "the same" } else { "not reported" },
         );
-        let checked = !matches!(device.revocation(), Revocation::NotChecked { .. });
+        let checked = device.revocation().is_checked();
         self.demand_unless(
             RuleId::NvidiaRevocation,
             checked,
@@ -237,33 +245,22 @@ impl Device<'_> {
         &mut self,
         policy: &NvidiaPolicy,
         device: &VerifiedDevice,
-        rims: &[VerifiedRim],
+        rims: Rims<'_>,
     ) -> Timestamp {
-        let fitting = Fitting::of(device, rims);
+        let fitting = Fitting::of(device, rims.proven);
         let expected = match device.report().opaque() {
             OpaqueData::Gpu(_) => "RIMs of its driver and VBIOS",
             OpaqueData::Switch(_) => "the RIM of its BIOS",
         };
-        self.demand(RuleId::NvidiaRims, fitting.complete(), expected, fitting.found());
-        let mut nearest = None;
+        let mut found = fitting.found();
+        if let (false, Some(first)) = (fitting.complete(), rims.refused.first()) {
+            found = format!("{found}; {} refused: {first}", rims.refused.len());
+        }
+        self.demand(RuleId::NvidiaRims, fitting.complete(), expected, found);
+        let (mut matches, mut nearest) = (Vec::new(), None);
         for attempt in fitting.attempts(device) {
             match attempt {
-                Ok(matched) => {
-                    self.demand(
-                        RuleId::NvidiaMeasurements,
-                        true,
-                        "as in its RIMs",
-                        format_args!("{} equal", count(&matched)),
-                    );
-                    self.demand_unless(
-                        RuleId::NvidiaIdleDecoder,
-                        matched.exempt().is_empty(),
-                        policy.exempt_idle_decoder,
-                        "no exempt measurement",
-                        format_args!("{:?}", matched.exempt()),
-                    );
-                    return matched.expires();
-                }
+                Ok(matched) => matches.push(matched),
                 Err(error)
                     if nearest
                         .as_ref()
@@ -273,6 +270,12 @@ impl Device<'_> {
                 }
                 Err(_) => {}
             }
+        }
+        let best = matches
+            .iter()
+            .min_by_key(|matched| (!matched.signers_checked(), matched.exempt().len()));
+        if let Some(matched) = best {
+            return self.judge_match(policy, matched);
         }
         if let Some(error) = nearest {
             self.demand(RuleId::NvidiaMeasurements, false, "as in its RIMs", error);
@@ -288,6 +291,32 @@ impl Device<'_> {
             }
         }
         Timestamp::MAX
+    }
+
+    /// A device that runs what its RIMs say: whose word that is, and what may differ.
+    fn judge_match(&mut self, policy: &NvidiaPolicy, matched: &MatchedDevice<'_>) -> Timestamp {
+        self.demand(
+            RuleId::NvidiaMeasurements,
+            true,
+            "as in its RIMs",
+            format_args!("{} equal", count(matched)),
+        );
+        let checked = matched.signers_checked();
+        self.demand_unless(
+            RuleId::NvidiaRimRevocation,
+            checked,
+            policy.accept_unchecked_rim_revocation,
+            "signers of its RIMs not revoked, by NVIDIA's word",
+            if checked { "not revoked" } else { "not checked" },
+        );
+        self.demand_unless(
+            RuleId::NvidiaIdleDecoder,
+            matched.exempt().is_empty(),
+            policy.exempt_idle_decoder,
+            "no exempt measurement",
+            format_args!("{:?}", matched.exempt()),
+        );
+        matched.expires()
     }
 }
 

@@ -326,6 +326,9 @@ rules! {
     /// NVIDIA: every measurement is one of its RIM's.
     NvidiaMeasurements = "nvidia-measurements-match",
         "an old RIM is the common cause: fetch it anew; if it still differs, the device runs other firmware";
+    /// NVIDIA: the certificates of the RIMs' signers were checked for revocation.
+    NvidiaRimRevocation = "nvidia-rim-revocation",
+        "staple NVIDIA's OCSP answers about its RIMs' signers, or set nvidia.dangerously_accept_unchecked_rim_revocation = true";
     /// NVIDIA: no measurement differs that NVIDIA lets differ.
     NvidiaIdleDecoder = "nvidia-idle-decoder",
         "set nvidia.dangerously_exempt_idle_decoder = true, as NVIDIA's own verifier does";

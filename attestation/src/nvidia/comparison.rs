@@ -121,6 +121,7 @@ pub struct MatchedDevice<'a> {
     bios: Vec<u8>,
     exempt: Vec<u8>,
     rims: Vec<Digest<48>>,
+    signers_checked: bool,
     expires: Timestamp,
 }
 
@@ -152,6 +153,12 @@ impl MatchedDevice<'_> {
     #[must_use]
     pub fn rims(&self) -> &[Digest<48>] {
         &self.rims
+    }
+
+    /// True when every certificate of every RIM's signer was checked for revocation. A policy chooses.
+    #[must_use]
+    pub const fn signers_checked(&self) -> bool {
+        self.signers_checked
     }
 
     /// When the first certificate of the device or a RIM ends.
@@ -269,6 +276,7 @@ fn conclude<'a>(
         bios: bios.equal,
         exempt: [driver.exempt, bios.exempt].concat(),
         rims: rims.iter().map(|rim| rim.digest()).collect(),
+        signers_checked: rims.iter().all(|rim| rim.revocation().is_checked()),
         expires,
     })
 }

@@ -12,7 +12,7 @@ use crate::nvidia::anchors::Anchors;
 use crate::nvidia::error::DeviceError;
 use crate::nvidia::identity::DeviceIdentity;
 use crate::nvidia::report::Report;
-use crate::nvidia::revocation::{self, Revocation};
+use crate::nvidia::revocation::{self, ANSWERED_FOR, Revocation};
 use crate::signature::Scheme;
 use crate::time::Timestamp;
 
@@ -56,7 +56,7 @@ pub fn verify_device(
     now: Timestamp,
 ) -> Result<VerifiedDevice, DeviceError> {
     let identity = DeviceIdentity::verify(certificates, anchors.device(), now)?;
-    let revocation = revocation::check(identity.chain(), responses, now)?;
+    let revocation = revocation::check(identity.chain(), ANSWERED_FOR, responses, now)?;
     let (report, firmware_binding) = check_report(report, &identity, nonce)?;
     Ok(VerifiedDevice {
         report,

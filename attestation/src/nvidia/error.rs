@@ -250,6 +250,22 @@ pub enum RimError {
     Signature,
     /// The document's digest is another than the signed one.
     Digest,
+    /// A stapled OCSP response is none, or speaks of the signer and does not hold.
+    Ocsp {
+        /// Which of those handed over, from 0.
+        response: usize,
+        /// What is wrong with it.
+        fault: OcspFault,
+    },
+    /// NVIDIA has withdrawn a certificate of the signer, or put it on hold.
+    Revoked {
+        /// Which certificate; the signer's is 0.
+        link: usize,
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: RevocationReason,
+    },
     /// An element or attribute of the tag is missing, unknown, repeated or has no valid value.
     Schema(RimField),
 }
@@ -293,6 +309,8 @@ impl RimError {
             Self::Certificate(_) => "nvidia-rim-chain",
             Self::Signature => "nvidia-rim-signature",
             Self::Digest => "nvidia-rim-digest",
+            Self::Ocsp { .. } => "nvidia-rim-ocsp",
+            Self::Revoked { .. } => "nvidia-rim-revoked",
             Self::Schema(_) => "nvidia-rim-schema",
         }
     }
@@ -312,6 +330,10 @@ impl RimError {
                 "RIM signers' certificates last about two years: fetch the RIM anew, NVIDIA signs it again"
             }
             Self::Signature | Self::Digest => "the RIM was altered after it was signed; fetch it anew",
+            Self::Ocsp { fault, .. } => fault.hint(),
+            Self::Revoked { .. } => {
+                "NVIDIA does not stand by what this key signed: fetch the RIM anew, NVIDIA signs it with another"
+            }
             Self::Schema(_) => "the RIM is of a form this version does not know",
         }
     }
@@ -338,6 +360,16 @@ impl fmt::Display for RimError {
             Self::Certificate(error) => write!(f, "the RIM's chain: {error}"),
             Self::Signature => f.write_str("the RIM's signature does not hold"),
             Self::Digest => f.write_str("the RIM's digest is not the signed one"),
+            Self::Ocsp { response, fault } => {
+                write!(
+                    f,
+                    "about the RIM's signer, stapled OCSP response {response}: {fault}"
+                )
+            }
+            Self::Revoked { link, since, reason } => write!(
+                f,
+                "certificate {link} of the RIM's signer is revoked since {since}: {reason}"
+            ),
             Self::Schema(field) => write!(f, "the RIM is not a tag of the known form: {field}"),
         }
     }

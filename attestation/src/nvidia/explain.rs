@@ -53,6 +53,7 @@ impl Refusal for RimError {
     fn found(&self) -> String {
         match self {
             Self::Certificate(error) => format!("{error} ({})", error.fault.id()),
+            Self::Ocsp { fault, .. } => format!("{self} ({})", fault.id()),
             _ => self.to_string(),
         }
     }
@@ -91,6 +92,9 @@ const ANY: ChainError = ChainError {
     link: 0,
     fault: Fault::PathLength,
 };
+
+/// Why nothing is said of revocation.
+const NO_RESPONSE: &str = "no OCSP response was given";
 
 /// The nonce that a report of the right length says it answers.
 #[must_use]
@@ -140,7 +144,7 @@ pub fn explain_device(
         },
     ];
     if responses.is_empty() {
-        plan.none(revocation, "no OCSP response was given");
+        plan.none(revocation, NO_RESPONSE);
     } else {
         plan.all(revocation);
     }
@@ -174,14 +178,7 @@ pub fn explain_device(
                 device.map(|device| start(device.identity().firmware_id().as_bytes()))
             }
             DeviceError::Ocsp { .. } => Some(format!("{} responses", responses.len())),
-            DeviceError::Revoked { .. } => device.map(|device| match device.revocation() {
-                Revocation::NotRevoked(answers) => {
-                    format!("all certificates are good until {}", date(answers.expires()))
-                }
-                Revocation::NotChecked { answered } => {
-                    format!("{answered} of {} certificates are good", ANSWERED_FOR.len())
-                }
-            }),
+            DeviceError::Revoked { .. } => device.map(|device| answered(device.revocation())),
             DeviceError::Form { .. } => Some(match read.as_ref().map(Report::opaque) {
                 Some(OpaqueData::Gpu(data)) => format!(
                     "a GPU's: driver {}, VBIOS {}",
@@ -206,15 +203,32 @@ pub fn explain_device(
     }
 }
 
+/// What answers say of a chain's certificates.
+fn answered(revocation: &Revocation) -> String {
+    match revocation {
+        Revocation::NotRevoked(answers) => {
+            format!("all certificates are good until {}", date(answers.expires()))
+        }
+        Revocation::NotChecked { answered } => {
+            format!("{answered} of {} certificates are good", ANSWERED_FOR.len())
+        }
+    }
+}
+
 /// Enough of a digest to tell two apart.
 fn start(digest: &[u8; 48]) -> String {
     let (start, _) = digest.split_at(8);
     format!("{}...", hex(start))
 }
 
-/// Verifies a RIM file and tells every check.
-pub fn explain_rim(file: &[u8], anchors: &Anchors, at: Timestamp) -> Trace<VerifiedRim, RimError> {
-    let verdict = verify_rim(file, anchors, at);
+/// Verifies a RIM file and tells every check. `responses` are as [`verify_rim`] takes them.
+pub fn explain_rim(
+    file: &[u8],
+    responses: &[&[u8]],
+    anchors: &Anchors,
+    at: Timestamp,
+) -> Trace<VerifiedRim, RimError> {
+    let verdict = verify_rim(file, responses, anchors, at);
     let mut plan = Plan::new();
     plan.all([
         RimError::Xml {
@@ -227,8 +241,24 @@ pub fn explain_rim(file: &[u8], anchors: &Anchors, at: Timestamp) -> Trace<Verif
         RimError::Root,
         RimError::Certificate(ANY),
         RimError::Signature,
-        RimError::Schema(RimField::SoftwareIdentity),
     ]);
+    let revocation = [
+        RimError::Ocsp {
+            response: 0,
+            fault: OcspFault::Syntax { offset: 0 },
+        },
+        RimError::Revoked {
+            link: 0,
+            since: Timestamp::MAX,
+            reason: RevocationReason::Unspecified,
+        },
+    ];
+    if responses.is_empty() {
+        plan.none(revocation, NO_RESPONSE);
+    } else {
+        plan.all(revocation);
+    }
+    plan.then(RimError::Schema(RimField::SoftwareIdentity));
     let checks = plan.trace(verdict.as_ref().err(), |step| {
         let rim = verdict.as_ref().ok();
         match (step, rim) {
@@ -236,6 +266,8 @@ pub fn explain_rim(file: &[u8], anchors: &Anchors, at: Timestamp) -> Trace<Verif
             (RimError::Certificate(_), Some(rim)) => {
                 format!("from {} until {}", date(rim.not_before()), date(rim.expires()))
             }
+            (RimError::Ocsp { .. }, _) => format!("{} responses", responses.len()),
+            (RimError::Revoked { .. }, Some(rim)) => answered(rim.revocation()),
             (RimError::Schema(_), Some(rim)) => {
                 let active = rim.rim().measurements().iter().filter(|one| one.is_active());
                 format!("{} active measurements", active.count())

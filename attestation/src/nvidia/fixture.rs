@@ -9,7 +9,9 @@ use anchorhold_encoding::{Digest, sha384};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::nvidia::{ANSWERED_FOR, Anchors, VerifiedDevice, VerifiedRim, verify_device, verify_rim};
+use crate::nvidia::{
+    ANSWERED_FOR, Anchors, SIGNER_ANSWERED_FOR, VerifiedDevice, VerifiedRim, verify_device, verify_rim,
+};
 use crate::time::Timestamp;
 use crate::x509::forge::ocsp::{AnswerDraft, OcspDraft, responder};
 use crate::x509::forge::{Draft, Key, NOW, constraints, extension, sequence, tlv};
@@ -112,6 +114,24 @@ impl Chain {
         let sign =
             |place: usize| self.drafts[place].sign(&self.keys[place], &self.keys[place.saturating_sub(1)]);
         (0..self.keys.len()).rev().map(sign).collect()
+    }
+
+    /// Gives every certificate a number of its own, by which answers tell them apart.
+    pub(crate) fn numbered(mut self) -> Self {
+        for (place, draft) in self.drafts.iter_mut().enumerate() {
+            draft.serial = vec![u8::try_from(place + 1).unwrap()];
+        }
+        self
+    }
+
+    /// The answer of the responder `key` about the certificate at `link`, 0 the leaf; good unless `change` says otherwise.
+    pub(crate) fn answer(&self, key: &Key, link: usize, change: impl FnOnce(&mut AnswerDraft)) -> Vec<u8> {
+        let place = self.keys.len() - 1 - link;
+        let issuer = place - 1;
+        let mut answer = AnswerDraft::good(&self.drafts[place], &self.keys[issuer]);
+        change(&mut answer);
+        let certificate = responder(&issuer.to_string()).sign(key, &self.keys[issuer]);
+        OcspDraft::delegated(vec![answer], key, certificate).sign(key)
     }
 
     fn root(&self) -> Vec<u8> {
@@ -348,7 +368,7 @@ pub(crate) struct Maker {
 
 impl Maker {
     pub(crate) fn new() -> Self {
-        let signer = rim_chain();
+        let signer = rim_chain().numbered();
         Self {
             signer_der: signer.der(),
             signer,
@@ -358,11 +378,7 @@ impl Maker {
 
     /// A device with these opaque fields, proven; `answered`: with good answers for its certificates.
     pub(crate) fn device(&self, chip: &str, fields: &[(u16, Vec<u8>)], answered: bool) -> VerifiedDevice {
-        let mut chain = device_chain(chip);
-        for (place, draft) in chain.drafts.iter_mut().enumerate() {
-            draft.serial = vec![u8::try_from(place + 1).unwrap()];
-        }
-        self.of_chain(&chain, chip, fields, answered)
+        self.of_chain(&device_chain(chip).numbered(), chip, fields, answered)
     }
 
     /// The same, of a chain that a test has changed.
@@ -376,24 +392,26 @@ impl Maker {
         let der = chain.der();
         let blocks = if chip.starts_with("LS") { 31 } else { 64 };
         let report = signed(unsigned(blocks, fields), chain.leaf_key());
-        let answers: Vec<_> = ANSWERED_FOR.map(|link| self.answer(chain, link)).to_vec();
+        let answers: Vec<_> = ANSWERED_FOR
+            .map(|link| chain.answer(&self.responder, link, |_| {}))
+            .to_vec();
         let answers: Vec<_> = answers.iter().filter(|_| answered).map(Vec::as_slice).collect();
         let anchors = anchors(&der, &self.signer_der);
         verify_device(&report, &der, &NONCE, &answers, &anchors, AT).unwrap()
     }
 
-    fn answer(&self, chain: &Chain, link: usize) -> Vec<u8> {
-        let (place, issuer) = (4 - link, 3 - link);
-        let answer = AnswerDraft::good(&chain.drafts[place], &chain.keys[issuer]);
-        let certificate = responder(&issuer.to_string()).sign(&self.responder, &chain.keys[issuer]);
-        OcspDraft::delegated(vec![answer], &self.responder, certificate).sign(&self.responder)
+    /// A RIM, proven, with good answers for its signer's certificates.
+    pub(crate) fn rim(&self, draft: &RimDraft) -> VerifiedRim {
+        let answers = SIGNER_ANSWERED_FOR.map(|link| self.signer.answer(&self.responder, link, |_| {}));
+        self.rim_answered(draft, &answers)
     }
 
-    /// A RIM, proven.
-    pub(crate) fn rim(&self, draft: &RimDraft) -> VerifiedRim {
+    /// A RIM, proven with these answers.
+    pub(crate) fn rim_answered(&self, draft: &RimDraft, answers: &[Vec<u8>]) -> VerifiedRim {
         let text = draft.sign(&self.signer_der, self.signer.leaf_key());
         let anchors = anchors(&device_chain("GH100").der(), &self.signer_der);
-        verify_rim(text.as_bytes(), &anchors, AT).unwrap()
+        let answers: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
+        verify_rim(text.as_bytes(), &answers, &anchors, AT).unwrap()
     }
 }
 

@@ -10,6 +10,7 @@ use anchorhold_encoding::{Digest, sha384};
 
 use crate::nvidia::anchors::Anchors;
 use crate::nvidia::error::RimError;
+use crate::nvidia::revocation::{self, Revocation, SIGNER_ANSWERED_FOR};
 use crate::nvidia::xml;
 use crate::time::Timestamp;
 
@@ -18,7 +19,8 @@ mod tag;
 
 pub use tag::{Edition, Rim, RimMeasurement};
 
-/// A RIM, proven: NVIDIA signed it, and its signer's certificates were valid at the given time.
+/// A RIM, proven: NVIDIA signed it, its signer's certificates were valid at the given time, and no answer that came says that
+/// one of them is revoked.
 ///
 /// ```compile_fail
 /// use anchorhold_attestation::nvidia::VerifiedRim;
@@ -32,16 +34,24 @@ pub struct VerifiedRim {
     signer: Digest<48>,
     not_before: Timestamp,
     expires: Timestamp,
+    revocation: Revocation,
     compiled_anchors: bool,
 }
 
-/// Proves a RIM file as NVIDIA publishes it; `now` is when its signer's dates are judged.
+/// Proves a RIM file as NVIDIA publishes it. `responses` are answers of NVIDIA's OCSP responder in DER, of its signer and of
+/// others; `now` is when all dates are judged.
 ///
 /// # Errors
 /// [`RimError`]: the first check that fails, in the order of docs/platforms/nvidia.md.
-pub fn verify_rim(bytes: &[u8], anchors: &Anchors, now: Timestamp) -> Result<VerifiedRim, RimError> {
+pub fn verify_rim(
+    bytes: &[u8],
+    responses: &[&[u8]],
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Result<VerifiedRim, RimError> {
     let document = xml::parse(bytes)?;
     let signed = signature::verify(&document, anchors.rim(), now)?;
+    let revocation = revocation::check(&signed.chain, SIGNER_ANSWERED_FOR, responses, now)?;
     // Read anew, from what was hashed: what the signature does not cover cannot be mistaken for the tag.
     let rim = Rim::read(&xml::parse(&signed.canonical)?)?;
     Ok(VerifiedRim {
@@ -49,7 +59,8 @@ pub fn verify_rim(bytes: &[u8], anchors: &Anchors, now: Timestamp) -> Result<Ver
         digest: sha384(&[bytes]),
         signer: sha384(&[signed.chain.leaf().der()]),
         not_before: signed.chain.not_before(),
-        expires: signed.chain.not_after(),
+        expires: signed.chain.not_after().min(revocation.expires()),
+        revocation,
         compiled_anchors: anchors.are_compiled(),
     })
 }
@@ -60,6 +71,14 @@ pub(crate) fn said(bytes: &[u8]) -> Result<(Rim, Timestamp, Timestamp), RimError
     let document = xml::parse(bytes)?;
     let (canonical, from, until) = signature::said(&document)?;
     Ok((Rim::read(&xml::parse(&canonical)?)?, from, until))
+}
+
+/// The certificates in a RIM file in DER, its signer's first, for who asks whether they are revoked: nothing is proven.
+///
+/// # Errors
+/// [`RimError`] when it has no signature of the known form.
+pub fn rim_certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, RimError> {
+    signature::said_certificates(&xml::parse(bytes)?)
 }
 
 impl VerifiedRim {
@@ -86,7 +105,13 @@ impl VerifiedRim {
         self.not_before
     }
 
-    /// When the first of its certificates ends.
+    /// Whether its signer's certificates were checked for revocation.
+    #[must_use]
+    pub const fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// When the first of its certificates ends, or of the answers that none of them is revoked.
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.expires

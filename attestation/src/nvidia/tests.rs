@@ -63,7 +63,7 @@ pub(crate) fn real(test: &str, folder: &str) -> Option<VerifiedDevice> {
 }
 
 pub(crate) fn real_rim(test: &str, path: &str, now: Timestamp) -> Option<Result<VerifiedRim, RimError>> {
-    Some(verify_rim(&file(test, path)?, &Anchors::nvidia(), now))
+    Some(verify_rim(&file(test, path)?, &[], &Anchors::nvidia(), now))
 }
 
 #[test]

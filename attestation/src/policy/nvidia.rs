@@ -34,6 +34,8 @@ pub struct NvidiaSection {
     #[serde(default)]
     dangerously_accept_unchecked_revocation: bool,
     #[serde(default)]
+    dangerously_accept_unchecked_rim_revocation: bool,
+    #[serde(default)]
     dangerously_exempt_idle_decoder: bool,
     dangerously_accept_dice_flags: Option<Vec<DiceFlag>>,
     #[serde(default)]
@@ -162,6 +164,7 @@ pub struct NvidiaPolicy {
     pub(crate) accept_unreported: Vec<Unreported>,
     pub(crate) accept_protected_pcie: bool,
     pub(crate) accept_unchecked_revocation: bool,
+    pub(crate) accept_unchecked_rim_revocation: bool,
     pub(crate) exempt_idle_decoder: bool,
     pub(crate) accept_dice_flags: u32,
     pub(crate) accept_unlocked_switches: bool,
@@ -227,6 +230,7 @@ impl NvidiaPolicy {
             accept_unreported: unreported.unwrap_or_default(),
             accept_protected_pcie: section.dangerously_accept_protected_pcie,
             accept_unchecked_revocation: section.dangerously_accept_unchecked_revocation,
+            accept_unchecked_rim_revocation: section.dangerously_accept_unchecked_rim_revocation,
             exempt_idle_decoder: section.dangerously_exempt_idle_decoder,
             accept_dice_flags: flags
                 .unwrap_or_default()

@@ -188,6 +188,6 @@ mod tests {
                 assert!(!short.is_empty() && title.len() > 6);
             }
         }
-        assert_eq!(seen.len(), 192);
+        assert_eq!(seen.len(), 194);
     }
 }

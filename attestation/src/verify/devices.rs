@@ -34,7 +34,7 @@ pub(super) fn verify(
         return Ok(());
     }
     let mut proven = Vec::new();
-    // What is no response says nothing about any device. One that is, and is wrong, refuses the device it is about.
+    // What is no response says nothing about any device. One that is, and is wrong, refuses the device or the RIM it is about.
     let responses: Vec<_> = endorsements
         .of(EndorsementKind::NvidiaOcsp)
         .filter(|der| OcspResponse::parse(der).is_ok())
@@ -67,7 +67,7 @@ pub(super) fn verify(
     proven.sort_by_key(nvidia::VerifiedDevice::leaf_digest);
     if let Some(anchors) = anchors.nvidia() {
         for rim in endorsements.of(EndorsementKind::NvidiaRim) {
-            match verify_rim(rim, anchors, now) {
+            match verify_rim(rim, &responses, anchors, now) {
                 Ok(rim) => claims.rims.push(rim),
                 Err(error) => claims.rims_refused.push(error),
             }

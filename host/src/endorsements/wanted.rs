@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use anchorhold_attestation::nvidia::{ANSWERED_FOR, rims_asked};
+use anchorhold_attestation::nvidia::{ANSWERED_FOR, SIGNER_ANSWERED_FOR, rim_certificates, rims_asked};
 use anchorhold_attestation::snp::{Product, Report, SigningKey};
 use anchorhold_attestation::tdx::CollateralAsked;
 use anchorhold_attestation::{AttestationDocument, Evidence, EvidencePart};
@@ -51,6 +51,8 @@ pub enum WantedError {
     Quote,
     /// Not an NVIDIA report with its certificates.
     Device,
+    /// Not a RIM file with its signer's certificates.
+    Rim,
     /// Evidence of a platform that nobody endorses.
     Platform,
 }
@@ -63,6 +65,7 @@ impl fmt::Display for WantedError {
             Self::Product => "the report does not name its processor",
             Self::Quote => "that is not a TDX quote with its PCK certificates",
             Self::Device => "that is not an NVIDIA report with its certificates",
+            Self::Rim => "that is not a RIM file with its signer's certificates",
             Self::Platform => "no vendor endorses that platform",
         })
     }
@@ -78,6 +81,7 @@ impl Explain for WantedError {
             Self::Product => "wanted-product",
             Self::Quote => "wanted-quote",
             Self::Device => "wanted-device",
+            Self::Rim => "wanted-rim",
             Self::Platform => "wanted-platform",
         }
     }
@@ -95,6 +99,7 @@ impl Explain for WantedError {
             Self::Device => {
                 "the report as the device made it, and --certificates with its chain as PEM, leaf first"
             }
+            Self::Rim => "the RIM file is not as NVIDIA publishes it: fetch it anew, and from NVIDIA itself",
             Self::Platform => "simulated evidence needs no endorsements",
         }
         .to_owned()
@@ -135,9 +140,7 @@ impl Wanted {
             _ => Self::default(),
         };
         for device in evidence.devices() {
-            for item in Self::by_device(device.report(), device.certificates())?.items {
-                wanted.add(item);
-            }
+            wanted.join(Self::by_device(device.report(), device.certificates())?);
         }
         Ok(wanted)
     }
@@ -193,13 +196,42 @@ impl Wanted {
         for id in rims_asked(report, certificates).map_err(|_| WantedError::Device)? {
             wanted.add(Item::NvidiaRim { id });
         }
-        for link in ANSWERED_FOR {
-            let pair = certificates.get(link).zip(certificates.get(link + 1));
-            let (certificate, issuer) = pair.ok_or(WantedError::Device)?;
-            let question = Question::about(certificate, issuer).ok_or(WantedError::Device)?;
-            wanted.add(Item::NvidiaOcsp(Box::new(question)));
-        }
+        wanted
+            .add_questions(certificates, &ANSWERED_FOR)
+            .ok_or(WantedError::Device)?;
         Ok(wanted)
+    }
+
+    /// For a RIM file: whether its signer's certificates stand. Only the file names them, so this is known once it is there.
+    ///
+    /// # Errors
+    /// [`WantedError::Rim`].
+    pub fn by_rim(file: &[u8]) -> Result<Self, WantedError> {
+        let certificates = rim_certificates(file).map_err(|_| WantedError::Rim)?;
+        let mut wanted = Self::default();
+        wanted
+            .add_questions(&certificates, &SIGNER_ANSWERED_FOR)
+            .ok_or(WantedError::Rim)?;
+        Ok(wanted)
+    }
+
+    /// Whether the certificates at `links` stand, each under the next. `None` when there are fewer.
+    fn add_questions(&mut self, certificates: &[Vec<u8>], links: &[usize]) -> Option<()> {
+        for link in links {
+            let pair = certificates.get(*link).zip(certificates.get(link + 1));
+            let (certificate, issuer) = pair?;
+            let question = Question::about(certificate, issuer)?;
+            self.add(Item::NvidiaOcsp(Box::new(question)));
+        }
+        Some(())
+    }
+
+    /// What another piece needs as well.
+    pub fn join(&mut self, other: Self) {
+        self.vlek |= other.vlek;
+        for item in other.items {
+            self.add(item);
+        }
     }
 
     fn add(&mut self, item: Item) {

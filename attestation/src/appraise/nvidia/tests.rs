@@ -65,8 +65,13 @@ fn judged(
     nonce: Option<Digest<32>>,
 ) -> Result<Vec<RuleId>, Denial> {
     let mut rules = Rules::new();
-    judge(&mut rules, &policy(text), devices, rims, nonce);
+    judge(&mut rules, &policy(text), devices, proven(rims), nonce);
     outcome(rules)
+}
+
+/// RIMs, none of which was refused.
+fn proven(proven: &[VerifiedRim]) -> Rims<'_> {
+    Rims { proven, refused: &[] }
 }
 
 fn refused_by(denial: &Denial) -> Vec<RuleId> {
@@ -97,7 +102,7 @@ fn a_strict_device_satisfies_a_strict_policy_and_every_rule_is_judged_in_order()
     let rims = rims(&maker);
     let mut rules = Rules::new();
     let devices = [device];
-    let expires = judge(&mut rules, &policy(STRICT), &devices, &rims, Some(NONCE));
+    let expires = judge(&mut rules, &policy(STRICT), &devices, proven(&rims), Some(NONCE));
     assert_eq!(
         expires,
         rims[0].expires().min(rims[1].expires()).min(devices[0].expires())
@@ -253,15 +258,76 @@ fn revocation_that_nobody_checked_is_refused_unless_chosen() {
 }
 
 #[test]
+fn signers_of_rims_that_nobody_checked_are_refused_unless_chosen() {
+    let maker = Maker::new();
+    let device = [maker.device("GH100", &fields(), true)];
+    let driver = RimDraft::gpu("570.86.10", &DRIVER);
+    let bios = RimDraft::gpu("96.00.5E.00.01", &VBIOS);
+    let text = format!("{STRICT}dangerously_accept_unchecked_rim_revocation = true\n");
+    // One of the two is enough to be refused.
+    for unchecked in [[true, false], [false, true], [true, true]] {
+        let rim = |draft: &RimDraft, unchecked: bool| match unchecked {
+            true => maker.rim_answered(draft, &[]),
+            false => maker.rim(draft),
+        };
+        let rims = [rim(&driver, unchecked[0]), rim(&bios, unchecked[1])];
+        let denial = judged(&device, &rims, STRICT, Some(NONCE)).unwrap_err();
+        assert_eq!(refused_by(&denial), [RuleId::NvidiaRimRevocation]);
+        assert_eq!(denial.reasons()[0].found, "device 0: not checked");
+        assert_eq!(
+            judged(&device, &rims, &text, Some(NONCE)),
+            Ok(vec![RuleId::NvidiaRimRevocation])
+        );
+    }
+    // Of two that match, the one whose signer was checked counts, in any order.
+    let pair = || [maker.rim_answered(&driver, &[]), maker.rim(&driver)];
+    for reversed in [false, true] {
+        let mut rims = Vec::from(pair());
+        if reversed {
+            rims.reverse();
+        }
+        rims.push(maker.rim(&bios));
+        assert_eq!(judged(&device, &rims, STRICT, Some(NONCE)), Ok(vec![]));
+    }
+    // The device's own answers are not those of a signer.
+    let old = format!("{STRICT}dangerously_accept_unchecked_revocation = true\n");
+    let rims = [maker.rim_answered(&driver, &[]), maker.rim(&bios)];
+    assert!(judged(&device, &rims, &old, Some(NONCE)).is_err());
+}
+
+#[test]
+fn a_rim_that_was_refused_is_told_where_one_is_missing() {
+    use crate::x509::RevocationReason;
+    let maker = Maker::new();
+    let device = [maker.device("GH100", &fields(), true)];
+    let bios = [maker.rim(&RimDraft::gpu("96.00.5E.00.01", &VBIOS))];
+    let refused = [RimError::Revoked {
+        link: 0,
+        since: AT,
+        reason: RevocationReason::KeyCompromise,
+    }];
+    let mut rules = Rules::new();
+    let rims = Rims {
+        proven: &bios,
+        refused: &refused,
+    };
+    judge(&mut rules, &policy(STRICT), &device, rims, Some(NONCE));
+    let denial = outcome(rules).unwrap_err();
+    assert_eq!(refused_by(&denial), [RuleId::NvidiaRims]);
+    let found = &denial.reasons()[0].found;
+    assert!(
+        found.contains("1 of its VBIOS; 1 refused: certificate 0 of the RIM's signer is revoked since"),
+        "{found}"
+    );
+}
+
+#[test]
 fn dice_flags_are_refused_but_those_named_and_the_width() {
     let maker = Maker::new();
     let judge_flags = |flags: [u8; 4], more: &str| {
-        let mut chain: Chain = device_chain("GB202");
+        let mut chain: Chain = device_chain("GB202").numbered();
         chain.leaf().extensions.pop();
         chain.leaf().extensions.push(tcb_info(&FIRMWARE, flags));
-        for (place, draft) in chain.drafts.iter_mut().enumerate() {
-            draft.serial = vec![u8::try_from(place + 1).unwrap()];
-        }
         let device = [maker.of_chain(&chain, "GB202", &fields(), true)];
         let mut drafts = [
             RimDraft::gpu("570.86.10", &DRIVER),
@@ -402,12 +468,20 @@ fn a_machine_of_gpus_and_switches_is_whole() {
     assert_eq!(refused_by(&denial), [RuleId::NvidiaTopology]);
     let denial = judged(&machine(1), &rims[..2], text, Some(NONCE)).unwrap_err();
     assert_eq!(refused_by(&denial), [RuleId::NvidiaRims; 2]);
-    assert!(AT < judge(&mut Rules::new(), &policy(text), &machine(1), &rims, Some(NONCE)));
+    let expires = judge(
+        &mut Rules::new(),
+        &policy(text),
+        &machine(1),
+        proven(&rims),
+        Some(NONCE),
+    );
+    assert!(AT < expires);
 }
 
 /// For the drivers of 2023 and 2024, which report little, and no answers were collected with them.
 const OLD: &str = "gpus = 1\narchitectures = [\"hopper\"]\nminimum_driver = \"535.00\"\n\
     minimum_firmware = [\"96.00.00.00.00\"]\ndangerously_accept_unchecked_revocation = true\n\
+    dangerously_accept_unchecked_rim_revocation = true\n\
     dangerously_accept_unreported = [\"firmware-id\", \"feature-flag\", \"protected-pcie\"]\n";
 
 #[test]
@@ -458,6 +532,7 @@ fn a_real_switch_is_judged_by_policy() {
     let switch = [real(test, "ls10-switch-sdk").unwrap()];
     let text = "gpus = 1\nswitches = 1\narchitectures = [\"ls10\"]\nminimum_driver = \"535.00\"\n\
                 minimum_firmware = [\"96.10.55.00.01\"]\ndangerously_accept_unchecked_revocation = true\n\
+                dangerously_accept_unchecked_rim_revocation = true\n\
                 dangerously_accept_unreported = [\"switch-firmware-id\"]\n";
     let nonce = switch[0].report().nonce();
     let denial = judged(&switch, &[rim.unwrap()], text, Some(nonce)).unwrap_err();

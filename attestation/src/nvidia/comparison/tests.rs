@@ -49,7 +49,7 @@ impl World {
 
     fn rim(&self, draft: &RimDraft) -> VerifiedRim {
         let text = draft.sign(&self.signer_der, self.signer.leaf_key());
-        verify_rim(text.as_bytes(), &self.anchors, AT).unwrap()
+        verify_rim(text.as_bytes(), &[], &self.anchors, AT).unwrap()
     }
 
     fn compare(&self, driver: &RimDraft, vbios: &RimDraft) -> Result<MatchedDevice<'_>, ComparisonError> {

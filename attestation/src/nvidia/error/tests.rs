@@ -47,6 +47,15 @@ fn all() -> Vec<(&'static str, String, &'static str)> {
         RimError::Certificate(LINK),
         RimError::Signature,
         RimError::Digest,
+        RimError::Ocsp {
+            response: 1,
+            fault: OcspFault::Signature,
+        },
+        RimError::Revoked {
+            link: 1,
+            since: Timestamp::MAX,
+            reason: RevocationReason::KeyCompromise,
+        },
         RimError::Schema(RimField::Resource(3)),
     ];
     let comparisons = [

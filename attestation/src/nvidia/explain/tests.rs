@@ -1,12 +1,14 @@
 //! Traces of devices, RIMs and machines say what their verifiers say, and never claim too much.
 
 use super::*;
+use crate::nvidia::SIGNER_ANSWERED_FOR;
 use crate::nvidia::fixture::{
     AT, NONCE, RimDraft, anchors, device_anchors, device_chain, gpu_fields, gpu_report, rim_chain,
 };
 use crate::nvidia::tests::device_files;
 use crate::trace::Outcome;
 use crate::trace::sound::{failed, pairs, well_formed};
+use crate::x509::forge::Key;
 
 #[test]
 fn a_devices_trace_never_claims_too_much() {
@@ -85,10 +87,10 @@ fn a_rim_is_told_and_compared() {
     let driver = RimDraft::gpu(driver_version, &[7, 21]).sign(&rim_der, rims.leaf_key());
     let mut wrong = RimDraft::gpu(vbios_version, &[1, 2]);
     let text = wrong.sign(&rim_der, rims.leaf_key());
-    let told = explain_rim(text.as_bytes(), &anchors, AT);
+    let told = explain_rim(text.as_bytes(), &[], &anchors, AT);
     well_formed(&told.checks, None);
     let vbios = told.verdict.unwrap().unwrap();
-    let driver = explain_rim(driver.as_bytes(), &anchors, AT)
+    let driver = explain_rim(driver.as_bytes(), &[], &anchors, AT)
         .verdict
         .unwrap()
         .unwrap();
@@ -101,7 +103,7 @@ fn a_rim_is_told_and_compared() {
 
     wrong.resources[1].2 = vec![Digest::new([1; 48])];
     let other = wrong.sign(&rim_der, rims.leaf_key());
-    let other = explain_rim(other.as_bytes(), &anchors, AT)
+    let other = explain_rim(other.as_bytes(), &[], &anchors, AT)
         .verdict
         .unwrap()
         .unwrap();
@@ -121,11 +123,45 @@ fn a_rim_is_told_and_compared() {
     let tell = |places: &[usize]| {
         let mut bytes = bytes.to_vec();
         places.iter().for_each(|place| bytes[*place] ^= 1);
-        let told = explain_rim(&bytes, &anchors, AT);
+        let told = explain_rim(&bytes, &[], &anchors, AT);
         well_formed(&told.checks, told.verdict.unwrap().err().map(|error| error.id()));
         told.checks
     };
     assert!(pairs(&faults, |one| tell(&[*one]), |one, other| tell(&[*one, *other])) > 150);
+}
+
+#[test]
+fn what_answers_say_of_a_rims_signer_is_told() {
+    let (rims, responder) = (rim_chain().numbered(), Key::p384());
+    let rim_der = rims.der();
+    let anchors = anchors(&device_chain("GH100").der(), &rim_der);
+    let text = RimDraft::gpu("545.00", &[7]).sign(&rim_der, rims.leaf_key());
+    let tell = |answers: &[Vec<u8>]| {
+        let answers: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
+        let told = explain_rim(text.as_bytes(), &answers, &anchors, AT);
+        well_formed(&told.checks, told.verdict.unwrap().err().map(|error| error.id()));
+        let row = |id: &str| told.checks.iter().find(|row| row.id == id).cloned().unwrap();
+        [row("nvidia-rim-ocsp"), row("nvidia-rim-revoked")]
+    };
+    let [ocsp, revoked] = tell(&[]);
+    assert_eq!(ocsp.outcome, Outcome::NotChecked(NO_RESPONSE));
+    assert_eq!(revoked.outcome, Outcome::NotChecked(NO_RESPONSE));
+    let good = SIGNER_ANSWERED_FOR.map(|link| rims.answer(&responder, link, |_| {}));
+    let [ocsp, revoked] = tell(&good);
+    assert_eq!(
+        (ocsp.outcome.ok(), ocsp.found.as_str()),
+        (Some(true), "3 responses")
+    );
+    assert!(revoked.found.starts_with("all certificates are good until "));
+    let [_, revoked] = tell(&good[..1]);
+    assert_eq!(revoked.found, "1 of 3 certificates are good");
+    let status = crate::x509::forge::ocsp::revoked(AT.unix() - 5, None);
+    let bad = rims.answer(&responder, 1, |answer| answer.status = status);
+    let [ocsp, revoked] = tell(&[bad]);
+    assert_eq!(
+        (ocsp.outcome.ok(), revoked.outcome.ok()),
+        (Some(true), Some(false))
+    );
 }
 
 #[test]

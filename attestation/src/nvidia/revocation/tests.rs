@@ -1,10 +1,11 @@
-//! Answers about a device under a fake authority.
+//! Answers about a device, and about a RIM's signer, under a fake authority.
 
 use super::*;
 use crate::nvidia::fixture::{
-    AT, Chain, FIRMWARE, NONCE, device_anchors, device_chain, gpu_fields, gpu_report,
+    AT, Chain, FIRMWARE, NONCE, RimDraft, anchors, device_anchors, device_chain, gpu_fields, gpu_report,
+    rim_chain,
 };
-use crate::nvidia::{VerifiedDevice, verify_device};
+use crate::nvidia::{VerifiedDevice, VerifiedRim, rim_certificates, verify_device, verify_rim};
 use crate::x509::forge::ocsp::{AnswerDraft, OcspDraft, UNKNOWN, responder, revoked};
 use crate::x509::forge::{Key, NOW};
 use crate::x509::{Fault, RevocationReason};
@@ -19,10 +20,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let mut chain = device_chain("GH100");
-        for (place, draft) in chain.drafts.iter_mut().enumerate() {
-            draft.serial = vec![u8::try_from(place + 1).unwrap()];
-        }
+        let chain = device_chain("GH100").numbered();
         let mut fields = gpu_fields();
         fields.push((20, FIRMWARE.to_vec()));
         Self {
@@ -41,11 +39,7 @@ impl Machine {
 
     /// A response of the responder that a link's issuer made.
     fn response(&self, link: usize, change: impl FnOnce(&mut AnswerDraft)) -> Vec<u8> {
-        let mut answer = self.answer(link);
-        change(&mut answer);
-        let issuer = 4 - link - 1;
-        let certificate = responder(&issuer.to_string()).sign(&self.responder, &self.chain.keys[issuer]);
-        OcspDraft::delegated(vec![answer], &self.responder, certificate).sign(&self.responder)
+        self.chain.answer(&self.responder, link, change)
     }
 
     fn good(&self) -> Vec<Vec<u8>> {
@@ -186,5 +180,133 @@ fn of_two_good_answers_the_later_counts() {
             panic!();
         };
         assert!(answers.each()[0].this_update().unix() > NOW - 100_000);
+    }
+}
+
+/// A RIM, who signed it, and who answers for them.
+struct Signer {
+    chain: Chain,
+    der: Vec<Vec<u8>>,
+    rim: String,
+    responder: Key,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let chain = rim_chain().numbered();
+        let der = chain.der();
+        Self {
+            rim: RimDraft::gpu("545.00", &[7]).sign(&der, chain.leaf_key()),
+            der,
+            chain,
+            responder: Key::p384(),
+        }
+    }
+
+    fn response(&self, link: usize, change: impl FnOnce(&mut AnswerDraft)) -> Vec<u8> {
+        self.chain.answer(&self.responder, link, change)
+    }
+
+    fn good(&self) -> Vec<Vec<u8>> {
+        SIGNER_ANSWERED_FOR
+            .map(|link| self.response(link, |_| {}))
+            .to_vec()
+    }
+
+    fn verify(&self, responses: &[Vec<u8>]) -> Result<VerifiedRim, RimError> {
+        let responses: Vec<&[u8]> = responses.iter().map(Vec::as_slice).collect();
+        let anchors = anchors(&device_chain("GH100").der(), &self.der);
+        verify_rim(self.rim.as_bytes(), &responses, &anchors, AT)
+    }
+}
+
+#[test]
+fn a_signer_is_not_revoked_when_all_that_nvidia_answers_for_is_answered() {
+    let signer = Signer::new();
+    let unchecked = signer.verify(&[]).unwrap();
+    assert!(matches!(
+        unchecked.revocation(),
+        Revocation::NotChecked { answered: 0 }
+    ));
+    let mut responses = signer.good();
+    responses.reverse();
+    // A device's answers come along and say nothing of a signer, and the other way round.
+    responses.extend(Machine::new().good());
+    let rim = signer.verify(&responses).unwrap();
+    let Revocation::NotRevoked(answers) = rim.revocation() else {
+        panic!();
+    };
+    let links: Vec<_> = answers.each().iter().map(VerifiedOcsp::link).collect();
+    assert_eq!(links, SIGNER_ANSWERED_FOR);
+    assert_eq!(rim.expires(), answers.expires());
+    assert!(rim.expires() < unchecked.expires());
+    for left_out in 0..SIGNER_ANSWERED_FOR.len() {
+        let mut few = signer.good();
+        few.remove(left_out);
+        let rim = signer.verify(&few).unwrap();
+        assert!(matches!(rim.revocation(), Revocation::NotChecked { answered: 2 }));
+        assert!(!rim.revocation().is_checked());
+    }
+    let machine = Machine::new();
+    assert_eq!(machine.answered(&signer.good()), 0);
+    assert_eq!(rim_certificates(signer.rim.as_bytes()).unwrap(), signer.der);
+    assert!(rim_certificates(b"<no-rim/>").is_err());
+}
+
+#[test]
+fn a_revoked_signer_refuses_its_rim_whatever_else_came() {
+    let signer = Signer::new();
+    for (place, link) in SIGNER_ANSWERED_FOR.into_iter().enumerate() {
+        for (code, reason) in [
+            (1, RevocationReason::KeyCompromise),
+            (6, RevocationReason::CertificateHold),
+        ] {
+            let revoking = signer.response(link, |answer| answer.status = revoked(NOW - 5, Some(code)));
+            let since = Timestamp::from_unix(NOW - 5);
+            let mut responses = signer.good();
+            responses[place] = revoking.clone();
+            let error = signer.verify(&responses).unwrap_err();
+            assert_eq!(error, RimError::Revoked { link, since, reason });
+            assert_eq!(error.id(), "nvidia-rim-revoked");
+            responses.extend(signer.good());
+            assert_eq!(signer.verify(&responses).unwrap_err(), error);
+            assert_eq!(signer.verify(&[revoking]).unwrap_err(), error);
+        }
+    }
+}
+
+#[test]
+fn what_speaks_of_a_signer_must_hold() {
+    let signer = Signer::new();
+    let until = Timestamp::from_unix(NOW - 1);
+    let stale = signer.response(1, |answer| answer.next_update = Some(NOW - 1));
+    let unknown = signer.response(0, |answer| answer.status = UNKNOWN.to_vec());
+    // The signer's authority answers for itself, which the family's has to.
+    let certificate = responder("2").sign(&signer.responder, &signer.chain.keys[2]);
+    let about = AnswerDraft::good(&signer.chain.drafts[2], &signer.chain.keys[1]);
+    let own = OcspDraft::delegated(vec![about], &signer.responder, certificate).sign(&signer.responder);
+    for (response, fault) in [
+        (stale, OcspFault::Expired { until }),
+        (unknown, OcspFault::Unknown),
+        (own, OcspFault::Responder(Fault::Issuer)),
+        (vec![0x30], OcspFault::Syntax { offset: 0 }),
+    ] {
+        let mut responses = signer.good();
+        responses.push(response);
+        let error = signer.verify(&responses).unwrap_err();
+        let response = 3;
+        let RimError::Ocsp {
+            response: at,
+            fault: found,
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(at, response);
+        match fault {
+            OcspFault::Syntax { .. } => assert!(matches!(found, OcspFault::Syntax { .. })),
+            fault => assert_eq!(found, fault),
+        }
+        assert_eq!((error.id(), error.hint()), ("nvidia-rim-ocsp", found.hint()));
     }
 }

@@ -86,6 +86,11 @@ pub(super) fn said(document: &Element<'_>) -> Result<(Vec<u8>, Timestamp, Timest
     Ok((canonical(document, &[], is_signature), from, until))
 }
 
+/// The certificates of its signature: nothing is proven.
+pub(super) fn said_certificates(document: &Element<'_>) -> Result<Vec<Vec<u8>>, RimError> {
+    Ok(parts(document).ok_or(RimError::SignatureForm)?.certificates)
+}
+
 fn is_signature(element: &Element<'_>) -> bool {
     element.is(DSIG, "Signature")
 }

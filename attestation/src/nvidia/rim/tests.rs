@@ -28,7 +28,7 @@ impl Signer {
     }
 
     fn verify(&self, text: &str) -> Result<VerifiedRim, RimError> {
-        verify_rim(text.as_bytes(), &self.anchors, AT)
+        verify_rim(text.as_bytes(), &[], &self.anchors, AT)
     }
 }
 
@@ -72,7 +72,7 @@ fn a_rim_is_proven_in_canonical_form_and_as_nvidia_writes_it() {
 fn a_signer_is_four_certificates_valid_now_under_the_pinned_root() {
     let text = signer().sign(&draft());
     assert_eq!(
-        verify_rim(text.as_bytes(), &Anchors::nvidia(), AT).unwrap_err(),
+        verify_rim(text.as_bytes(), &[], &Anchors::nvidia(), AT).unwrap_err(),
         RimError::Root
     );
     let expired = Signer::new(|chain| chain.leaf().until = NOW - 1);
@@ -262,12 +262,12 @@ fn a_signed_tag_of_another_schema_is_refused_where_it_differs() {
 
 /// Positions at which any change must be refused: all of them, in steps that still end in a test's time.
 fn every_byte_counts(bytes: &[u8], anchors: &Anchors, now: Timestamp, step: usize) {
-    assert!(verify_rim(bytes, anchors, now).is_ok());
+    assert!(verify_rim(bytes, &[], anchors, now).is_ok());
     let mut altered = bytes.to_vec();
     for place in (0..bytes.len()).step_by(step) {
         let bit = 1 << (place % 7);
         altered[place] ^= bit;
-        assert!(verify_rim(&altered, anchors, now).is_err(), "byte {place}");
+        assert!(verify_rim(&altered, &[], anchors, now).is_err(), "byte {place}");
         altered[place] ^= bit;
     }
 }
@@ -306,7 +306,7 @@ fn bytes_of_real_rims_of_each_kind_count() {
         let whole = real.trim_ascii_end().len();
         for length in (0..whole).step_by(step) {
             assert!(
-                verify_rim(&real[..length], &anchors, now).is_err(),
+                verify_rim(&real[..length], &[], &anchors, now).is_err(),
                 "{path}: {length}"
             );
         }

@@ -26,10 +26,11 @@ fn unset_is_no_device() {
     let weak = [
         policy.accept_protected_pcie,
         policy.accept_unchecked_revocation,
+        policy.accept_unchecked_rim_revocation,
         policy.exempt_idle_decoder,
         policy.accept_unlocked_switches,
     ];
-    assert_eq!((weak, policy.accept_dice_flags), ([false; 4], 0));
+    assert_eq!((weak, policy.accept_dice_flags), ([false; 5], 0));
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn unknown_words_are_no_section() {
         "dangerously_accept_unreported = [\"nonce\"]",
         "dangerously_accept_dice_flags = [\"all\"]",
         "dangerously_accept_unchecked_revocation = \"yes\"",
+        "dangerously_accept_unchecked_rim_revocation = 1",
     ] {
         assert!(parse(&format!("{LEAST}{line}\n")).is_none(), "{line}");
     }

@@ -104,6 +104,16 @@ pub(super) const ALL: &[Listed] = &[
         "DSIG 4.4.1",
     ),
     Listed::new(
+        "nvidia-rim-ocsp",
+        "every stapled response can be read; each that speaks of this signer holds, is current and says good",
+        "OCSP 3.2",
+    ),
+    Listed::new(
+        "nvidia-rim-revoked",
+        "none says that a certificate of the signer is revoked or on hold; the error names the certificate, the time and the reason",
+        "OCSP 2.2",
+    ),
+    Listed::new(
         "nvidia-rim-schema",
         "the tag, read anew from the canonical bytes that were hashed: exactly the known elements and attributes with their fixed values; indices ascending, each with as many digests of 48 bytes as it says; at least one active",
         "SWID",

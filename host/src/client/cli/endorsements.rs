@@ -18,7 +18,7 @@ use crate::client::limits::FILE_BYTES;
 use crate::clock::Clock;
 use crate::endorsements::cache::{Cache, replace};
 use crate::endorsements::http::{Http, Times};
-use crate::endorsements::item::Update;
+use crate::endorsements::item::{Item, Update};
 use crate::endorsements::listing::{self, Row};
 use crate::endorsements::origin::PlainHttp;
 use crate::endorsements::pacing::Pacing;
@@ -162,7 +162,7 @@ pub(super) async fn run(command: &EndorsementsCommand, output: &Output) -> Resul
             anew,
         } => {
             let store = Store::new(Cache::open(cache)?, from.vendor(&clock)?, clock.clone());
-            fetch(&about.wanted()?, &store, *anew, &clock, output).await
+            fetch(about.wanted()?, &store, *anew, &clock, output).await
         }
         EndorsementsCommand::Bundle { out, cache, with } => bundle(out, cache, with, &clock, output),
         EndorsementsCommand::Show { path } => show(path, &clock, output),
@@ -257,37 +257,51 @@ struct Missing {
     hint: String,
 }
 
+impl Missing {
+    /// Says it, and keeps it for the document.
+    fn new(item: &Item, error: &impl Explain, output: &Output) -> Self {
+        let (message, hint) = (error.to_string(), error.hint());
+        output.talk(&format!("missing: {message}\n  hint: {hint}"));
+        Self {
+            item: item.name(),
+            code: error.code(),
+            message,
+            hint,
+        }
+    }
+}
+
 async fn fetch(
-    wanted: &Wanted,
+    mut wanted: Wanted,
     store: &Store,
     anew: bool,
     clock: &Clock,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (mut items, mut missing) = (Vec::new(), Vec::new());
-    for item in &wanted.items {
+    let mut next = 0;
+    // Whom a RIM file's signer is certified by stands in the file: it adds to what is wanted.
+    while let Some(item) = wanted.items.get(next).cloned() {
+        next += 1;
         let found = if anew {
-            store.refresh(item, None).await
+            store.refresh(&item, None).await
         } else {
-            store.fresh(item, None).await
+            store.fresh(&item, None).await
         };
         match found {
             Ok(held) => {
                 warn(&held, output);
+                if held.endorsement.kind() == EndorsementKind::NvidiaRim {
+                    match Wanted::by_rim(held.endorsement.body()) {
+                        Ok(more) => wanted.join(more),
+                        Err(error) => missing.push(Missing::new(&item, &error, output)),
+                    }
+                }
                 let mut row = Row::new(&held.endorsement, clock.now());
                 row.from_where = Some(word(held.freshness).to_owned());
                 items.push(row);
             }
-            Err(error) => {
-                let (message, hint) = (error.to_string(), error.hint());
-                output.talk(&format!("missing: {message}\n  hint: {hint}"));
-                missing.push(Missing {
-                    item: item.name(),
-                    code: error.code(),
-                    message,
-                    hint,
-                });
-            }
+            Err(error) => missing.push(Missing::new(&item, &error, output)),
         }
     }
     if wanted.vlek {

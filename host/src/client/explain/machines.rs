@@ -516,7 +516,7 @@ fn tell_devices(
     let found = devices(pieces);
     let mut rims = Vec::new();
     for (index, piece) in of(pieces, Kind::Rim).enumerate() {
-        let trace = nvidia::explain_rim(&piece.bytes, &anchors, question.at);
+        let trace = nvidia::explain_rim(&piece.bytes, &responses, &anchors, question.at);
         rims.extend(told.add(&format!("RIM {index}"), trace));
     }
     if found.is_empty() && rims.is_empty() && of(pieces, Kind::Rim).next().is_none() {

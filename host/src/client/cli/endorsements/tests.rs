@@ -8,8 +8,11 @@ use anchorhold_attestation::snp::{Product, Report};
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::endorsements::fake::{DAY, Fault, LIST_PATH, Service, certificate_until, crl, vcek_at};
+use crate::endorsements::fake::{
+    DAY, Fault, LIST_PATH, Service, World, certificate_until, crl, evidence, vcek_at,
+};
 use crate::endorsements::kds;
+use crate::output::Format;
 
 /// What the process would exit with.
 fn status(words: &[&str]) -> String {
@@ -226,4 +229,48 @@ fn wrong_usage_is_told_before_anything_is_asked() {
         exit(Exit::Error)
     );
     drop(desk.runtime);
+}
+
+#[tokio::test]
+async fn whether_a_manifests_signers_stand_is_asked_once_the_manifest_is_there() {
+    const NAME: &str = "whether_a_manifests_signers_stand_is_asked_once_the_manifest_is_there";
+    use base64::Engine as _;
+    let Some(rim) = evidence(NAME, "nvidia/rims/driver_550.144.03.xml") else {
+        return;
+    };
+    let questions = Wanted::by_rim(&rim).unwrap();
+    assert_eq!(questions.items.len(), 3);
+    let of_ocsp = |item: &Item| item.kind() == EndorsementKind::NvidiaOcsp;
+    assert!(questions.items.iter().all(of_ocsp) && !questions.vlek);
+    // Two manifests of one signer ask no more than one does.
+    let mut twice = questions.clone();
+    twice.join(Wanted::by_rim(&rim).unwrap());
+    assert_eq!(twice, questions);
+    assert!(Wanted::by_rim(b"<no-rim/>").is_err());
+
+    let world = World::new().await;
+    let said = Endorsement::new(EndorsementKind::NvidiaRim, rim.clone())
+        .unwrap()
+        .said()
+        .unwrap();
+    world.hands.set(said.until.unix());
+    let id = "NV_GPU_DRIVER_GH100_550.144.03";
+    let body = base64::engine::general_purpose::STANDARD.encode(&rim);
+    let page = serde_json::json!({"id": id, "rim": body}).to_string();
+    world.service.page(&format!("/v1/rim/{id}"), page.into_bytes());
+    let mut wanted = Wanted::default();
+    wanted.items.push(Item::NvidiaRim { id: id.to_owned() });
+    let output = Output::new(Format::Text);
+    let fetched = fetch(wanted, &world.store(), false, &world.hands.clock(), &output).await;
+    // The responder has no answer here, and that is no success.
+    assert_eq!(exit(fetched.unwrap()), exit(Exit::Error));
+    assert_eq!(
+        world.service.requests(),
+        [
+            "GET /v1/rim/NV_GPU_DRIVER_GH100_550.144.03",
+            "POST /",
+            "POST /",
+            "POST /"
+        ]
+    );
 }
