@@ -16,7 +16,7 @@ pub(crate) struct Base64(pub(crate) Vec<u8>);
 
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
+        serializer.serialize_str(&encode_standard(&self.0))
     }
 }
 
@@ -27,6 +27,11 @@ impl<'de> Deserialize<'de> for Base64 {
             .map(Self)
             .ok_or_else(|| D::Error::custom("not base64"))
     }
+}
+
+/// RFC 4648 section 4, padded.
+pub(crate) fn encode_standard(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// RFC 4648 section 4, padded.

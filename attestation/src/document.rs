@@ -3,12 +3,13 @@
 //! Why apart: the enclave writes it and the client reads it, and neither may own the format.
 //!
 //! # Invariants
-//! Untrusted until verified. The identity is kept as received: it is hashed as received.
+//! Untrusted until verified. The identity is kept as received: it is hashed as received. A [`Frame`] with its heavy parts in
+//! place is byte for byte the document's JSON form.
 
 use anchorhold_encoding::canonical;
 use serde::{Deserialize, Serialize};
 
-use crate::base64_text::Base64;
+use crate::base64_text::{Base64, encode_standard};
 use crate::binding::InclusionProof;
 use crate::evidence::{Evidence, WireEvidence};
 use crate::limits;
@@ -34,6 +35,53 @@ pub struct AttestationDocument {
     pub lease: Option<Lease>,
     /// What vendors signed about the platform, pushed in by the operator; opaque here.
     pub endorsements: Vec<Vec<u8>>,
+}
+
+/// The JSON form of a document around its two heavy parts, evidence and endorsements, which many answers share: who
+/// answers many clients encodes those once and puts them in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Before the endorsements: each as [`endorsement_text`] gives it, commas between.
+    pub head: &'static [u8],
+    /// Between endorsements and evidence, which is as [`Evidence::to_json`] gives it.
+    pub middle: &'static [u8],
+    /// After the evidence: what is one client's own.
+    pub tail: Vec<u8>,
+}
+
+impl Frame {
+    /// Of a document with this identity, proof and lease.
+    #[must_use]
+    pub fn new(identity: &[u8], proof: &InclusionProof, lease: Option<Lease>) -> Self {
+        let rest = canonical::to_vec(&WireRest {
+            identity: Base64(identity.to_vec()),
+            proof: proof.clone(),
+            lease,
+        });
+        // The members of the rest are the last in order of names: its opening brace becomes a comma.
+        let mut tail = vec![b','];
+        tail.extend_from_slice(rest.get(1..).unwrap_or_default());
+        Self {
+            head: b"{\"endorsements\":[",
+            middle: b"],\"evidence\":",
+            tail,
+        }
+    }
+}
+
+/// One stapled endorsement as it stands in the list of a document's JSON form.
+#[must_use]
+pub fn endorsement_text(blob: &[u8]) -> Vec<u8> {
+    format!("\"{}\"", encode_standard(blob)).into_bytes()
+}
+
+/// A document without its heavy parts.
+#[derive(Serialize)]
+struct WireRest {
+    identity: Base64,
+    proof: InclusionProof,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<Lease>,
 }
 
 #[derive(Serialize, Deserialize)]

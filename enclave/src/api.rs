@@ -7,7 +7,7 @@
 //! - `fields`, `sampling`: the JSON of a request, member by member
 //! - `chat`, `completions`, `embeddings`, `models`, `health`: the endpoints
 //! - `generation`, `answer`, `sse`: from the engine's replies to a body, whole or streamed
-//! - `buffer`: bytes that are wiped
+//! - `buffer`: bytes that are wiped; `pieces`: bytes that answers share
 //! - [`error`]: what a caller is told when there is no answer
 //!
 //! # Invariants
@@ -28,6 +28,7 @@ mod fields;
 mod generation;
 mod health;
 mod models;
+mod pieces;
 mod sampling;
 mod sse;
 #[cfg(test)]

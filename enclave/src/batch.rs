@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use anchorhold_attestation::{InclusionProof, Nonce};
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time;
 
@@ -58,12 +59,13 @@ impl NoEvidence {
 /// Evidence, and the proof that it covers one client's nonce.
 #[derive(Debug)]
 pub struct Answer {
-    /// Canonical JSON of the evidence, the same for the whole batch.
-    pub evidence: Arc<Vec<u8>>,
+    /// Canonical JSON of the evidence, the same bytes for the whole batch.
+    pub evidence: Bytes,
     /// For this client alone.
     pub proof: InclusionProof,
-    /// What the host gave beside the CPU's report, to be stapled: the same for the whole batch.
-    pub endorsements: Arc<Vec<Vec<u8>>>,
+    /// What the host gave beside the CPU's report, to be stapled: each as it stands in a document, the same for the whole
+    /// batch.
+    pub endorsements: Arc<Vec<Bytes>>,
 }
 
 struct Ask {

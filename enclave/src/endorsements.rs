@@ -10,6 +10,7 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anchorhold_attestation::document::endorsement_text;
 use anchorhold_attestation::{Endorsements, ParseError, limits as formats};
 use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
@@ -17,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use axum::{Json, Router};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -26,7 +28,7 @@ use crate::limits;
 
 /// What is stapled now. Nothing until an operator brings something.
 #[derive(Default)]
-pub struct Stapled(Mutex<Arc<Vec<Vec<u8>>>>);
+pub struct Stapled(Mutex<Arc<Vec<Bytes>>>);
 
 impl std::fmt::Debug for Stapled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,15 +37,19 @@ impl std::fmt::Debug for Stapled {
 }
 
 impl Stapled {
-    /// Each endorsement in its JSON form.
+    /// Each endorsement as it stands in a document, encoded once for all answers.
     #[must_use]
-    pub fn current(&self) -> Arc<Vec<Vec<u8>>> {
+    pub fn current(&self) -> Arc<Vec<Bytes>> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Staples a bundle's endorsements from now on, and no others. Says how many they are.
-    fn replace(&self, bundle: &[u8]) -> Result<usize, ParseError> {
+    pub(crate) fn replace(&self, bundle: &[u8]) -> Result<usize, ParseError> {
         let stapled = Endorsements::from_bundle(bundle)?.to_stapled();
+        let stapled: Vec<_> = stapled
+            .iter()
+            .map(|blob| Bytes::from(endorsement_text(blob)))
+            .collect();
         let items = stapled.len();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stapled);
         Ok(items)
@@ -139,8 +145,8 @@ mod tests {
             (200, "{\"items\":2}".to_owned())
         );
         let before = stapled.current();
-        let first: &[u8] = b"{\"body\":\"YQ==\",\"kind\":\"amd-vek\"}";
-        assert_eq!(before.first().map(Vec::as_slice), Some(first));
+        let first = endorsement_text(b"{\"body\":\"YQ==\",\"kind\":\"amd-vek\"}");
+        assert_eq!(before.first().map(|text| text.to_vec()), Some(first));
         for (wrong, status) in [
             (b"".to_vec(), 400),
             (b"{}".to_vec(), 400),

@@ -162,6 +162,10 @@ pub const COMPLETION_LOGPROBS: usize = 5;
 /// Tokens of a completion that names no limit, as OpenAI's reference has it.
 pub const COMPLETION_TOKENS: usize = 16;
 
+/// Bytes of an answer's shared parts that hyper copies for one connection at a time: a slow reader holds this much, beside what
+/// TLS has encrypted for it, and not the answer.
+pub const SHARED_PIECE_BYTES: usize = 8 * 1024;
+
 /// Events of a stream that wait for the network before the stream waits for it.
 pub const STREAM_EVENTS: usize = 16;
 

@@ -43,6 +43,33 @@ fn json_comes_back_as_it_went() {
 }
 
 #[test]
+fn a_frame_with_its_heavy_parts_is_the_json_form() {
+    let framed = |document: &AttestationDocument| {
+        let frame = Frame::new(&document.identity, &document.proof, document.lease);
+        let blobs = document.endorsements.iter().map(|blob| endorsement_text(blob));
+        let blobs = blobs.collect::<Vec<_>>().join(&b',');
+        [
+            frame.head,
+            &blobs,
+            frame.middle,
+            &document.evidence.to_json(),
+            &frame.tail,
+        ]
+        .concat()
+    };
+    let mut document = document();
+    for lease in [document.lease, None] {
+        document.lease = lease;
+        for many in [0, 1, 2, 64] {
+            document.endorsements = (0..many).map(|length| vec![0xfb; length]).collect();
+            let framed = framed(&document);
+            assert_eq!(framed, document.to_json(), "{many}");
+            assert!(AttestationDocument::from_json(&framed).is_ok());
+        }
+    }
+}
+
+#[test]
 fn other_shapes_are_refused() {
     for (from, to) in [
         ("\"identity\"", "\"x\":1,\"identity\""),

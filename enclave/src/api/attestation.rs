@@ -4,21 +4,26 @@
 //! judged it. The answers hold nothing secret.
 //!
 //! # Invariants
-//! The query is exactly `nonce=` and 64 lower-case hexadecimal digits; nothing else of the request is read.
+//! The query is exactly `nonce=` and 64 lower-case hexadecimal digits; nothing else of the request is read. Evidence and
+//! endorsements are encoded once for all: an answer refers to them and owns only its client's part.
 
 use std::sync::Arc;
 
-use anchorhold_attestation::{AttestationDocument, Evidence, Lease, Nonce, limits};
+use anchorhold_attestation::document::Frame;
+use anchorhold_attestation::{Lease, Nonce, limits};
+use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::api::ApiState;
 use crate::api::error::ApiError;
-use crate::batch::NoEvidence;
+use crate::api::pieces::Pieces;
+use crate::batch::{Answer, NoEvidence};
 use crate::connection::{BindError, Connection};
 
 /// The two routes under `/.well-known/anchorhold`.
@@ -38,29 +43,33 @@ async fn attestation(
         .evidence_for(nonce)
         .await
         .map_err(|(NoEvidence::Busy | NoEvidence::Unavailable)| ApiError::NoEvidence)?;
-    let document = AttestationDocument {
-        identity: state.identity.bytes().to_vec(),
-        evidence: Evidence::from_json(&answer.evidence).map_err(|_| ApiError::NoEvidence)?,
-        proof: answer.proof,
-        lease: Some(Lease {
-            seconds_left: state.lease.seconds_left(),
-        }),
-        endorsements: stapled(&state, &answer.endorsements),
-    };
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, document.to_json()).into_response())
+    Ok((headers, Body::new(document(&state, answer))).into_response())
 }
 
-/// What the host gave beside its own report, then what the operator brought, within the limit of a document: nobody who
-/// reaches the operator's listener can push the host's certificates out.
-fn stapled(state: &ApiState, from_host: &[Vec<u8>]) -> Vec<Vec<u8>> {
+/// `AttestationDocument::to_json` of this answer, in pieces. Stapled is what the host gave beside its own report, then
+/// what the operator brought, within the limit of a document: nobody who reaches the operator's listener can push the
+/// host's certificates out.
+pub(super) fn document(state: &ApiState, answer: Answer) -> Pieces {
+    let lease = Lease {
+        seconds_left: state.lease.seconds_left(),
+    };
+    let frame = Frame::new(state.identity.bytes(), &answer.proof, Some(lease));
     let brought = state.stapled.current();
-    from_host
-        .iter()
-        .chain(brought.iter())
-        .take(limits::ENDORSEMENTS)
-        .cloned()
-        .collect()
+    let stapled = answer.endorsements.iter().chain(brought.iter());
+    let mut pieces = vec![Bytes::from_static(frame.head)];
+    for (index, endorsement) in stapled.take(limits::ENDORSEMENTS).enumerate() {
+        if index > 0 {
+            pieces.push(Bytes::from_static(b","));
+        }
+        pieces.push(endorsement.clone());
+    }
+    pieces.extend([
+        Bytes::from_static(frame.middle),
+        answer.evidence,
+        Bytes::from(frame.tail),
+    ]);
+    Pieces::new(pieces)
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod errors;
+mod evidence;
 mod official;
 mod streams;
 

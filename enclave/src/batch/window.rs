@@ -11,7 +11,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchorhold_attestation::{DeviceEvidence, DevicesDigest, Endorsement, InclusionProof, NonceBatch};
+use anchorhold_attestation::document::endorsement_text;
+use anchorhold_attestation::{DeviceEvidence, DevicesDigest, InclusionProof, NonceBatch};
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 
@@ -33,7 +35,7 @@ pub(super) struct Stages {
 struct Signed {
     evidence: Vec<u8>,
     proofs: Vec<InclusionProof>,
-    endorsements: Vec<Vec<u8>>,
+    endorsements: Vec<Bytes>,
 }
 
 impl Stages {
@@ -75,12 +77,12 @@ impl Stages {
         let Some(signed) = self.sign(nonces, turn).await else {
             return;
         };
-        let evidence = Arc::new(signed.evidence);
+        let evidence = Bytes::from(signed.evidence);
         let endorsements = Arc::new(signed.endorsements);
         for (ask, proof) in batch.into_iter().zip(signed.proofs) {
             // A client that left meanwhile is no error.
             let _ = ask.answer.send(Answer {
-                evidence: Arc::clone(&evidence),
+                evidence: evidence.clone(),
                 proof,
                 endorsements: Arc::clone(&endorsements),
             });
@@ -120,7 +122,7 @@ impl Stages {
                 .attester
                 .host_endorsements()
                 .iter()
-                .map(Endorsement::to_json)
+                .map(|endorsement| Bytes::from(endorsement_text(&endorsement.to_json())))
                 .collect(),
         })
     }
