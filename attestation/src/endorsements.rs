@@ -4,12 +4,14 @@
 //! staples them, a file carries them into a room without a network, and neither of the two looks inside.
 //!
 //! - [`said`]: what one says of itself, for caches and people
+//! - [`proof`]: whether its vendor signed it, for caches
 //!
 //! # Invariants
 //! Untrusted until [`crate::verify()`] has checked them under an anchor: here they have a kind and a size. One
 //! endorsement has one JSON text, and so has a bundle. Kinds that this version does not know are refused: a kind
 //! that is skipped would be a revocation that is not looked at.
 
+mod proof;
 mod said;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use crate::base64_text::Base64;
 use crate::limits;
 use crate::parse::{self, ParseError, Part, at_most};
 
+pub use proof::{Beside, Unproven};
 pub use said::{NotOfItsKind, Said, Whose};
 
 /// What an endorsement is, by who signs it and what its bytes are.

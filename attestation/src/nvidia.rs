@@ -54,6 +54,7 @@ pub use opaque::{FeatureFlag, GpuData, Pdi, SwitchData, Switched};
 pub use report::{
     DeviceKind, Measurement, MeasurementType, OpaqueData, REQUEST_LENGTH, Report, SIGNATURE_LENGTH,
 };
+pub(crate) use revocation::prove_answer;
 pub use revocation::{ANSWERED_FOR, Answers, Revocation, SIGNER_ANSWERED_FOR};
 pub(crate) use rim::said as rim_said;
 pub use rim::{Edition, Rim, RimMeasurement, VerifiedRim, rim_certificates, verify_rim};

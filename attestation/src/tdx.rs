@@ -7,7 +7,7 @@
 //! - [`collateral`], [`certificate`], [`pem`]: what Intel says, read once for many quotes
 //! - [`asks`]: which collateral a quote asks for
 //! - [`anchors`]: who is believed
-//! - [`checks`]: what dcap-qvl does not check, or cannot name
+//! - [`checks`]: what dcap-qvl does not check, or cannot name; [`signatures`]: those in collateral
 //! - [`culprit`]: which check failed when dcap-qvl refuses
 //! - [`crypto`]: aws-lc-rs under dcap-qvl
 //! - [`verified`], [`fields`]: what is proven, and as a list
@@ -38,6 +38,7 @@ mod explain;
 mod fields;
 mod pem;
 mod quote;
+mod signatures;
 mod verified;
 
 pub use anchors::Anchors;

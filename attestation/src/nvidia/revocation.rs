@@ -9,7 +9,10 @@
 //! answers for.
 
 use crate::limits;
+use crate::nvidia::anchors::Anchors;
 use crate::nvidia::error::{DeviceError, RimError};
+use crate::nvidia::identity::{CHAIN_LENGTH, pinned_path};
+use crate::nvidia::rim::SIGNER_CHAIN_LENGTH;
 use crate::time::Timestamp;
 use crate::x509::{OcspFault, OcspResponse, RevocationReason, VerifiedChain, VerifiedOcsp};
 
@@ -144,6 +147,34 @@ pub(super) fn check(
         [Some(first), Some(second), Some(third)] => Revocation::NotRevoked(Answers([first, second, third])),
         _ => Revocation::NotChecked { answered },
     })
+}
+
+/// Proves that NVIDIA's responder made `response` about the certificate at `link` of a device's or a RIM signer's chain,
+/// whatever it says of it: for who keeps answers.
+///
+/// # Errors
+/// The check that failed, as docs/platforms/nvidia.md lists it.
+pub(crate) fn prove_answer(
+    response: &[u8],
+    certificates: &[Vec<u8>],
+    link: usize,
+    anchors: &Anchors,
+    at: Timestamp,
+) -> Result<(), &'static str> {
+    let (anchor, length) = if certificates.len() == CHAIN_LENGTH {
+        (anchors.device(), CHAIN_LENGTH)
+    } else {
+        (anchors.rim(), SIGNER_CHAIN_LENGTH)
+    };
+    let chain = pinned_path(certificates, anchor, length).map_err(|_| "nvidia-chain")?;
+    let chain = VerifiedChain::verify(chain.0, chain.1, anchor, &[], at).map_err(|error| error.fault.id())?;
+    let parsed = OcspResponse::parse(response).map_err(|fault| fault.id())?;
+    match parsed.verify(&chain, link, at) {
+        // What is said against a certificate is said under the same signature.
+        Ok(Some(_)) | Err(OcspFault::Revoked { .. } | OcspFault::Unknown) => Ok(()),
+        Ok(None) => Err("nvidia-ocsp"),
+        Err(fault) => Err(fault.id()),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 pub(super) mod signature;
 mod tag;
 
+pub(super) use signature::CHAIN_LENGTH as SIGNER_CHAIN_LENGTH;
 pub use tag::{Edition, Rim, RimMeasurement};
 
 /// A RIM, proven: NVIDIA signed it, its signer's certificates were valid at the given time, and no answer that came says that

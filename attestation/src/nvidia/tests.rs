@@ -27,7 +27,7 @@ fn unhex(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn pem(text: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn pem(text: &[u8]) -> Vec<Vec<u8>> {
     let text = std::str::from_utf8(text).unwrap();
     text.split("-----BEGIN CERTIFICATE-----")
         .skip(1)

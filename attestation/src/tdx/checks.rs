@@ -15,6 +15,7 @@ use super::error::{
     Certificate, CertificateCheck, CollateralCheck, Crl, CrlCheck, Document, DocumentCheck, TdxError,
 };
 use super::pem;
+use super::signatures::collateral_signatures;
 use crate::time::Timestamp;
 
 const PCK: &[&str] = &["Intel SGX PCK Certificate"];
@@ -81,7 +82,31 @@ pub(super) fn before(
     {
         return Err(TdxError::Collateral(CollateralCheck::PckChain));
     }
-    let (authority, root): (&Facts, &Facts) = (&chain.authority, &chain.root);
+    of_collateral(
+        collateral,
+        (&chain.root, &chain.authority),
+        Some(&chain.pck),
+        anchors,
+        now,
+    )
+}
+
+/// Those of collateral by itself: of every part that Intel signed, that it did, and that it is valid now. Whom its lists
+/// withdraw is for a verdict to say: collateral that revokes a signer of its own is genuine too.
+pub(super) fn alone(collateral: &Collateral, anchors: &Anchors, now: Timestamp) -> Result<(), TdxError> {
+    let [authority, root] = &collateral.crl_issuer;
+    of_collateral(collateral, (root, authority), None, anchors, now)?;
+    collateral_signatures(root, authority, collateral)
+}
+
+/// Checks of collateral whose PCK certificates are issued by these two, and of the one at hand.
+fn of_collateral(
+    collateral: &Collateral,
+    (root, authority): (&Facts, &Facts),
+    pck: Option<&Facts>,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Result<(), TdxError> {
     let [crl_issuer, _] = &collateral.crl_issuer;
     let [tcb_signer, _] = &collateral.tcb_signer;
     let [qe_signer, _] = &collateral.qe_signer;
@@ -97,23 +122,25 @@ pub(super) fn before(
         return Err(wrong(CertificateCheck::Issuer, Certificate::CrlIssuer));
     }
     for (facts, whose, names) in [
-        (root, Certificate::Root, ROOT),
-        (authority, Certificate::PckCa, PCK_CA),
-        (&chain.pck, Certificate::Pck, PCK),
-        (tcb_signer, Certificate::TcbSigner, SIGNER),
-        (qe_signer, Certificate::QeIdentitySigner, SIGNER),
+        (Some(root), Certificate::Root, ROOT),
+        (Some(authority), Certificate::PckCa, PCK_CA),
+        (pck, Certificate::Pck, PCK),
+        (Some(tcb_signer), Certificate::TcbSigner, SIGNER),
+        (Some(qe_signer), Certificate::QeIdentitySigner, SIGNER),
     ] {
-        certificate(facts, whose, names, now)?;
+        facts.map_or(Ok(()), |facts| certificate(facts, whose, names, now))?;
     }
     list(&collateral.root_crl, Crl::Root, root, now)?;
     list(&collateral.pck_crl, Crl::Pck, authority, now)?;
-    for (list, facts, whose) in [
-        (&collateral.root_crl, root, Certificate::Root),
-        (&collateral.root_crl, authority, Certificate::PckCa),
-        (&collateral.root_crl, tcb_signer, Certificate::TcbSigner),
-        (&collateral.root_crl, qe_signer, Certificate::QeIdentitySigner),
-        (&collateral.pck_crl, &chain.pck, Certificate::Pck),
-    ] {
+    for (list, facts, whose) in pck.into_iter().flat_map(|pck| {
+        [
+            (&collateral.root_crl, root, Certificate::Root),
+            (&collateral.root_crl, authority, Certificate::PckCa),
+            (&collateral.root_crl, tcb_signer, Certificate::TcbSigner),
+            (&collateral.root_crl, qe_signer, Certificate::QeIdentitySigner),
+            (&collateral.pck_crl, pck, Certificate::Pck),
+        ]
+    }) {
         if list.lists(facts) {
             return Err(wrong(CertificateCheck::Revoked, whose));
         }

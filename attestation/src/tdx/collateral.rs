@@ -12,7 +12,9 @@ use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo, TcbStatus};
 use serde::Deserialize;
 use x509_cert::der::DateTime;
 
+use super::anchors::Anchors;
 use super::certificate::{CrlFacts, Facts};
+use super::checks;
 use super::error::{
     Certificate, CertificateCheck, CollateralCheck, Crl, CrlCheck, Document, DocumentCheck, TdxError,
 };
@@ -109,6 +111,16 @@ impl Collateral {
             qe_identity,
             raw,
         })
+    }
+}
+
+impl Collateral {
+    /// Proves that Intel signed every part of it and that each is valid at `now`, without a quote: for who keeps it.
+    ///
+    /// # Errors
+    /// [`TdxError`]: the first check that fails.
+    pub fn prove(&self, anchors: &Anchors, now: Timestamp) -> Result<(), TdxError> {
+        checks::alone(self, anchors, now)
     }
 }
 

@@ -12,85 +12,24 @@ use dcap_qvl::{SvnComponent, SvnShortfall, TcbStatus};
 
 use super::attributes::TdAttribute;
 use super::body::BodyKind;
-use super::certificate::{Facts, signed_parts};
 use super::checks::{PckChain, wrong};
 use super::collateral::Collateral;
-use super::crypto::{Backend, genuine_der, genuine_raw, sha256};
+use super::crypto::{Backend, sha256};
 use super::error::{
-    Certificate, CertificateCheck, Crl, CrlCheck, Document, DocumentCheck, DomainCheck, EnclaveCheck,
-    PlatformCheck, QuoteCheck, Shortfall, TdxError,
+    Certificate, CertificateCheck, DomainCheck, EnclaveCheck, PlatformCheck, QuoteCheck, Shortfall, TdxError,
 };
 use super::quote::Quote;
+use super::signatures::{collateral_signatures, issued, raw, require};
 
 /// The check that fails.
 pub(super) fn find(quote: &Quote<'_>, chain: &PckChain<'_>, collateral: &Collateral) -> TdxError {
-    collateral_signatures(chain, collateral)
+    collateral_signatures(&chain.root, &chain.authority, collateral)
         .and_then(|()| quote_signatures(quote, chain))
         .and_then(|()| enclave(quote, collateral))
         .and_then(|()| platform(quote, chain, collateral))
         .and_then(|()| domain(quote))
         .err()
         .unwrap_or(TdxError::Unexplained)
-}
-
-fn require(holds: bool, error: TdxError) -> Result<(), TdxError> {
-    if holds { Ok(()) } else { Err(error) }
-}
-
-fn issued(by: &Facts, der: &[u8]) -> bool {
-    signed_parts(der)
-        .and_then(|(signed, signature)| genuine_der(&by.key, signed, signature))
-        .is_some()
-}
-
-fn raw(by: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    genuine_raw(by, message, signature).is_some()
-}
-
-fn collateral_signatures(chain: &PckChain<'_>, collateral: &Collateral) -> Result<(), TdxError> {
-    let root = &chain.root;
-    let unsigned = |crl| TdxError::Crl {
-        check: CrlCheck::Signature,
-        crl,
-    };
-    require(issued(root, &collateral.root_crl.der), unsigned(Crl::Root))?;
-    let [tcb_signer, _] = &collateral.tcb_signer;
-    let [qe_signer, _] = &collateral.qe_signer;
-    for (facts, whose) in [
-        (tcb_signer, Certificate::TcbSigner),
-        (qe_signer, Certificate::QeIdentitySigner),
-        (&*chain.authority, Certificate::PckCa),
-    ] {
-        require(
-            issued(root, &facts.der),
-            wrong(CertificateCheck::Signature, whose),
-        )?;
-    }
-    let files = &collateral.raw;
-    for (signer, text, signature, document) in [
-        (
-            tcb_signer,
-            &files.tcb_info,
-            &files.tcb_info_signature,
-            Document::TcbInfo,
-        ),
-        (
-            qe_signer,
-            &files.qe_identity,
-            &files.qe_identity_signature,
-            Document::QeIdentity,
-        ),
-    ] {
-        let check = DocumentCheck::Signature;
-        require(
-            raw(&signer.key, text.as_bytes(), signature),
-            TdxError::Document { check, document },
-        )?;
-    }
-    require(
-        issued(&chain.authority, &collateral.pck_crl.der),
-        unsigned(Crl::Pck),
-    )
 }
 
 fn quote_signatures(quote: &Quote<'_>, chain: &PckChain) -> Result<(), TdxError> {

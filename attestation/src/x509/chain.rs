@@ -41,6 +41,25 @@ impl Anchor {
         &self.0
     }
 
+    /// Proves that this root issued `authority`, which may issue leaves, and that both are valid at `at`.
+    ///
+    /// # Errors
+    /// The [`Fault`] because of which it is none of this root's.
+    pub fn issued(&self, authority: &Certificate, at: Timestamp) -> Result<(), Fault> {
+        let root = &self.0;
+        if authority.issuer() != root.subject() {
+            return Err(Fault::Issuer);
+        }
+        authority.valid_at(at)?;
+        root.valid_at(at)?;
+        authority.critical_are_known(&[])?;
+        authority.authority()?;
+        if root.authority()?.is_some_and(|below| below < 1) {
+            return Err(Fault::PathConstraint);
+        }
+        authority.signed.verify(root.key())
+    }
+
     /// The root's SubjectPublicKeyInfo in DER: what is pinned.
     #[must_use]
     pub fn key_info(&self) -> &[u8] {

@@ -57,6 +57,11 @@ pub enum FetchError {
         /// Until when.
         until: Timestamp,
     },
+    /// Its vendor is not known to have signed it.
+    Unproven {
+        /// The check that failed.
+        check: &'static str,
+    },
     /// Older than the one that is kept and still valid.
     Older,
     /// No service hands this out.
@@ -102,6 +107,7 @@ impl FetchError {
             Self::Malformed => "endorsement-malformed",
             Self::NotAsked => "endorsement-not-asked",
             Self::NotValid { .. } => "endorsement-not-valid",
+            Self::Unproven { .. } => "endorsement-not-proven",
             Self::Older => "endorsement-older",
             Self::NotServed => "endorsement-not-served",
         }
@@ -132,6 +138,12 @@ impl fmt::Display for FetchError {
             Self::NotValid { from, until } => {
                 write!(f, "the service's own item is valid from {from} to {until} only")
             }
+            Self::Unproven { check } => {
+                write!(
+                    f,
+                    "the vendor is not known to have signed the service's item ({check})"
+                )
+            }
             Self::Older => f.write_str("the service's item is older than the one that is kept"),
             Self::NotServed => f.write_str("no service hands this item out"),
         }
@@ -161,7 +173,7 @@ impl Explain for FetchError {
                 "check chip, TCB or version: the vendor publishes nothing of that name (a chip's hardware id may be masked)"
             }
             Self::Refused(_) => "check the service's address; redirections are not followed",
-            Self::TooLarge { .. } | Self::Malformed | Self::NotAsked => {
+            Self::TooLarge { .. } | Self::Malformed | Self::NotAsked | Self::Unproven { .. } => {
                 "the address is not the vendor's service, or a mirror is broken; ask the vendor itself"
             }
             Self::NotValid { .. } => "check this machine's clock; if it is right, the mirror is out of date",

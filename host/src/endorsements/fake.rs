@@ -3,17 +3,18 @@
 //! Why apart: nothing about an outage can be learnt from a service that is up.
 //!
 //! # Invariants
-//! Built for tests only. Items have the vendors' form and no vendor's signature: nothing here would pass a verifier.
+//! Built for tests only. Items have the vendors' form, and the signature of an AMD of the tests' own, in whom [`anchors`] believes:
+//! nothing here would pass a verifier that believes the vendors.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use anchorhold_attestation::Timestamp;
 use anchorhold_attestation::snp::{Product, Tcb};
+use anchorhold_attestation::{Anchors, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -245,11 +246,11 @@ impl World {
     }
 
     pub(crate) fn store(&self) -> Store {
-        Store::new(self.cache(), self.vendor(), self.hands.clock())
+        Store::new(self.cache(), self.vendor(), anchors(), self.hands.clock())
     }
 
     pub(crate) fn hasty_store(&self) -> Store {
-        Store::new(self.cache(), self.hasty_vendor(), self.hands.clock())
+        Store::new(self.cache(), self.hasty_vendor(), anchors(), self.hands.clock())
     }
 
     /// Milan's list, served from now on.
@@ -288,6 +289,26 @@ fn key() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap()
 }
 
+/// Of all ARKs, and of all authorities below them.
+static ARK: LazyLock<KeyPair> = LazyLock::new(key);
+static ASK: LazyLock<KeyPair> = LazyLock::new(key);
+
+/// 2020 to 2100.
+const YEARS: (u64, u64) = (1_577_836_800, 4_102_444_800);
+
+/// The root of a product line in DER.
+pub(crate) fn root(product: Product) -> Vec<u8> {
+    let (from, until) = YEARS;
+    let params = authority(&format!("ARK-{product}"), from, until);
+    params.self_signed(&*ARK).unwrap().der().to_vec()
+}
+
+/// Whom tests believe.
+pub(crate) fn anchors() -> Anchors {
+    let roots = Product::ALL.map(root);
+    Anchors::from_certificates(&roots).unwrap()
+}
+
 /// A revocation list of that issuer.
 pub(crate) fn crl(issuer: &str, from: u64, until: u64, number: u64) -> Vec<u8> {
     let time = |seconds| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
@@ -299,8 +320,16 @@ pub(crate) fn crl(issuer: &str, from: u64, until: u64, number: u64) -> Vec<u8> {
         revoked_certs: Vec::new(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    let issuer = Issuer::new(authority(issuer, from, until), key());
+    let issuer = Issuer::new(authority(issuer, from, until), &*ARK);
     list.signed_by(&issuer).unwrap().der().to_vec()
+}
+
+/// The same list of somebody else who takes the issuer's name.
+pub(crate) fn forged_crl(issuer: &str, from: u64, until: u64, number: u64) -> Vec<u8> {
+    let mut list = crl(issuer, from, until, number);
+    // Inside the signature.
+    *list.last_mut().unwrap() ^= 1;
+    list
 }
 
 /// An authority's certificate in DER, valid from the day before [`NOW`].
@@ -310,8 +339,11 @@ pub(crate) fn certificate(name: &str, until: u64) -> Vec<u8> {
 
 /// An authority's certificate in DER.
 pub(crate) fn certificate_until(name: &str, from: u64, until: u64) -> Vec<u8> {
+    let product = name.rsplit('-').next().unwrap();
+    let root = authority(&format!("ARK-{product}"), YEARS.0, YEARS.1);
     let params = authority(name, from, until);
-    params.self_signed(&key()).unwrap().der().to_vec()
+    let issued = params.signed_by(&*ASK, &Issuer::new(root, &*ARK));
+    issued.unwrap().der().to_vec()
 }
 
 /// A VCEK of that chip and TCB, valid from the day before [`NOW`].
@@ -354,7 +386,9 @@ pub(crate) fn vcek_at(product: Product, chip: &[u8], tcb: &Tcb, from: u64, until
         None => add(&[3, 4], integer(0)),
     }
     add(&[4], chip.to_vec());
-    params.self_signed(&key()).unwrap().der().to_vec()
+    let authority = authority(&format!("SEV-{product}"), YEARS.0, YEARS.1);
+    let issued = params.signed_by(&key(), &Issuer::new(authority, &*ASK));
+    issued.unwrap().der().to_vec()
 }
 
 /// A file of real evidence, or `None` after saying loudly that `test` was skipped.

@@ -126,6 +126,18 @@ impl Item {
         sha256(&[self.name().as_bytes()])
     }
 
+    /// The item that stands between this one and its root, where it does not come with it.
+    #[must_use]
+    pub fn authority(&self) -> Option<Self> {
+        match self {
+            Self::AmdVcek { product, .. } => Some(Self::AmdAuthority {
+                product: *product,
+                signer: AmdSigner::Vcek,
+            }),
+            _ => None,
+        }
+    }
+
     /// An endorsement of this kind that says `said` of itself is the one that was asked for.
     #[must_use]
     pub fn is_answered_by(&self, said: &Said) -> bool {

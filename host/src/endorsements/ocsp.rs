@@ -4,7 +4,10 @@
 //!
 //! # Invariants
 //! RFC 6960 section 4.1.1, one certificate a request, named by SHA-384 as NVIDIA's own verifier names it. No nonce:
-//! the answer is kept and stapled for others, and its age is bounded by its `nextUpdate`.
+//! the answer is kept and stapled for others, and its age is bounded by its `nextUpdate`. A question knows the whole chain that
+//! the certificate is in: without it nobody could tell whether an answer is genuine.
+
+use std::sync::Arc;
 
 use anchorhold_encoding::{Digest, sha256, sha384};
 use x509_cert::Certificate;
@@ -17,19 +20,30 @@ const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
 
 /// A question about one certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Question {
     der: Vec<u8>,
     serial: Vec<u8>,
+    chain: Arc<Vec<Vec<u8>>>,
+    link: usize,
 }
 
+/// Chains that share an authority ask the same about it.
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Question {}
+
 impl Question {
-    /// Asks about `certificate`, which `issuer` issued; both in DER. `None` when either is no certificate, or the
-    /// issuer has another name.
+    /// Asks about the certificate at `link` of `chain`, in DER, which the next one issued. `None` when either is no
+    /// certificate, or the issuer has another name.
     #[must_use]
-    pub fn about(certificate: &[u8], issuer: &[u8]) -> Option<Self> {
-        let certificate = Certificate::from_der(certificate).ok()?;
-        let issuer = Certificate::from_der(issuer).ok()?;
+    pub fn about(chain: &Arc<Vec<Vec<u8>>>, link: usize) -> Option<Self> {
+        let certificate = Certificate::from_der(chain.get(link)?).ok()?;
+        let issuer = Certificate::from_der(chain.get(link + 1)?).ok()?;
         let (asked, by) = (certificate.tbs_certificate(), issuer.tbs_certificate());
         if asked.issuer() != by.subject() {
             return None;
@@ -54,6 +68,8 @@ impl Question {
         Some(Self {
             der,
             serial: serial.get(first..).unwrap_or_default().to_vec(),
+            chain: Arc::clone(chain),
+            link,
         })
     }
 
@@ -67,6 +83,12 @@ impl Question {
     #[must_use]
     pub fn serial(&self) -> &[u8] {
         &self.serial
+    }
+
+    /// The chain that the certificate is in, and its place there.
+    #[must_use]
+    pub fn chain(&self) -> (&[Vec<u8>], usize) {
+        (&self.chain, self.link)
     }
 
     /// SHA-256 of the request: issuer and serial number, and so the certificate.

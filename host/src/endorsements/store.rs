@@ -6,15 +6,17 @@
 //! # Invariants
 //! A valid kept item is handed out at once, whatever the vendor does. It is fetched anew past half of its life, a list
 //! or a document after a day, never by more than one at a time, and no newer item is given up for an older one. An
-//! expired item leaves only under a [`Grace`], and says so. The window is what the vendor signed.
+//! expired item leaves only under a [`Grace`], and says so. The window is what the vendor signed. Nothing is kept, and nothing
+//! that is kept is used, that its vendor is not proven to have signed: a forgery does not stand in the way of the right
+//! answer. Whoever judges evidence proves it again.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anchorhold_attestation::endorsements::{Grace, Said};
-use anchorhold_attestation::{Endorsement, EndorsementKind, Timestamp};
+use anchorhold_attestation::endorsements::{Beside, Grace, Said};
+use anchorhold_attestation::{Anchors, Endorsement, EndorsementKind, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::cache::{Cache, CacheError, Cached};
@@ -52,7 +54,7 @@ pub struct Held {
     pub said: Said,
     /// Where it came from.
     pub freshness: Freshness,
-    /// A file that stood in its place in the cache and was not it.
+    /// A file that stood in its place in the cache and was not it, or nobody is known to have signed.
     pub poisoned: Option<PathBuf>,
 }
 
@@ -124,6 +126,14 @@ impl Explain for StoreError {
     }
 }
 
+/// Why an item counts for nothing.
+enum NotProven {
+    /// What stands between it and its root is not there.
+    AuthorityMissing,
+    /// A check failed, by its name.
+    Forged(&'static str),
+}
+
 /// What is known of an item between two fetches.
 #[derive(Default)]
 struct Slot {
@@ -151,19 +161,21 @@ pub struct Store {
 struct Inner {
     cache: Cache,
     vendor: Vendor,
+    anchors: Anchors,
     clock: Clock,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
 impl Store {
-    /// Keeps in `cache` what `vendor` gives.
+    /// Keeps in `cache` what `vendor` gives and is proven under `anchors`.
     #[must_use]
-    pub fn new(cache: Cache, vendor: Vendor, clock: Clock) -> Self {
+    pub fn new(cache: Cache, vendor: Vendor, anchors: Anchors, clock: Clock) -> Self {
         let slots = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 cache,
                 vendor,
+                anchors,
                 clock,
                 slots,
             }),
@@ -247,13 +259,56 @@ impl Store {
         Ok(found)
     }
 
-    /// What is kept; what stands in its place and is not it.
+    /// What is kept and proven; what stands in its place and is not it.
     fn kept(&self, item: &Item) -> Result<(Option<Cached>, Option<PathBuf>), StoreError> {
-        match self.inner.cache.read(item) {
-            Ok(kept) => Ok((kept, None)),
+        let cache = &self.inner.cache;
+        match cache.read(item) {
+            Ok(None) => Ok((None, None)),
+            Ok(Some(kept)) => match self.prove(item, &kept.endorsement, &kept.said) {
+                Ok(()) => Ok((Some(kept), None)),
+                Err(NotProven::AuthorityMissing) => Ok((None, None)),
+                Err(NotProven::Forged(_)) => Ok((None, Some(cache.path(item)))),
+            },
             Err(CacheError::Poisoned(path)) => Ok((None, Some(path))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Proves that the vendor signed it: as of now, or of the end of its window that is nearest to now, for whether it is still
+    /// valid is another question.
+    fn prove(&self, item: &Item, endorsement: &Endorsement, said: &Said) -> Result<(), NotProven> {
+        let at = self.inner.clock.now().min(said.until).max(said.from);
+        let authority = match item.authority() {
+            None => None,
+            Some(authority) => {
+                let kept = self.inner.cache.read(&authority);
+                Some(kept.ok().flatten().ok_or(NotProven::AuthorityMissing)?)
+            }
+        };
+        let beside = match (item, &authority) {
+            (_, Some(authority)) => Beside::Authority(authority.endorsement.body()),
+            (Item::NvidiaOcsp(question), None) => {
+                let (certificates, link) = question.chain();
+                Beside::Chain { certificates, link }
+            }
+            _ => Beside::Nothing,
+        };
+        endorsement
+            .prove(beside, &self.inner.anchors, at)
+            .map_err(|error| NotProven::Forged(error.0))
+    }
+
+    /// Sees to it that what is needed to prove `item` is there, if it can be had.
+    async fn with_authority(&self, item: &Item) -> Result<(), StoreError> {
+        let Some(authority) = item.authority() else {
+            return Ok(());
+        };
+        if self.kept(&authority)?.0.is_none()
+            && let Ok(found) = self.inner.vendor.fetch(&authority).await
+        {
+            self.keep(&authority, &found)?;
+        }
+        Ok(())
     }
 
     fn is_due(&self, kept: &Cached, now: Timestamp) -> bool {
@@ -296,7 +351,10 @@ impl Store {
             }
         }
         let failed = match self.inner.vendor.fetch(item).await {
-            Ok(endorsement) => self.keep(item, &endorsement)?,
+            Ok(endorsement) => {
+                self.with_authority(item).await?;
+                self.keep(item, &endorsement)?
+            }
             Err(error) => Some(error),
         };
         let mut outcome = slot.outcome.lock().unwrap_or_else(PoisonError::into_inner);
@@ -309,12 +367,20 @@ impl Store {
         Ok(failed)
     }
 
-    /// Keeps a new item, unless a valid one that is kept is newer.
+    /// Keeps a new item that is proven, unless a valid one that is kept is newer.
     fn keep(&self, item: &Item, new: &Endorsement) -> Result<Option<FetchError>, StoreError> {
         let now = self.inner.clock.now();
         let Ok(said) = new.said() else {
             return Ok(Some(FetchError::Malformed));
         };
+        match self.prove(item, new, &said) {
+            Ok(()) => {}
+            Err(NotProven::Forged(check)) => return Ok(Some(FetchError::Unproven { check })),
+            Err(NotProven::AuthorityMissing) => {
+                let check = "no-endorsement";
+                return Ok(Some(FetchError::Unproven { check }));
+            }
+        }
         let (kept, _) = self.kept(item)?;
         if kept.is_some_and(|kept| kept.said.valid_at(now) && said.from < kept.said.from) {
             return Ok(Some(FetchError::Older));

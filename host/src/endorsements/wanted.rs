@@ -7,6 +7,7 @@
 //! Reads with the verifier's own parsers. What no service hands out is said, not left out silently.
 
 use std::fmt;
+use std::sync::Arc;
 
 use anchorhold_attestation::nvidia::{ANSWERED_FOR, SIGNER_ANSWERED_FOR, rim_certificates, rims_asked};
 use anchorhold_attestation::snp::{Product, Report, SigningKey};
@@ -217,10 +218,9 @@ impl Wanted {
 
     /// Whether the certificates at `links` stand, each under the next. `None` when there are fewer.
     fn add_questions(&mut self, certificates: &[Vec<u8>], links: &[usize]) -> Option<()> {
+        let chain = Arc::new(certificates.to_vec());
         for link in links {
-            let pair = certificates.get(*link).zip(certificates.get(link + 1));
-            let (certificate, issuer) = pair?;
-            let question = Question::about(certificate, issuer)?;
+            let question = Question::about(&chain, *link)?;
             self.add(Item::NvidiaOcsp(Box::new(question)));
         }
         Some(())

@@ -25,7 +25,7 @@ const SHA384: &str = "http://www.w3.org/2001/04/xmldsig-more#sha384";
 const ECDSA_SHA384: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384";
 
 /// Certificates of a RIM's signer: signer, its authority, the family's authority, root.
-const CHAIN_LENGTH: usize = 4;
+pub(in crate::nvidia) const CHAIN_LENGTH: usize = 4;
 
 /// What a signature covers, and who made it.
 pub(in crate::nvidia) struct Signed {

@@ -3,7 +3,7 @@
 //! Why apart: the only commands of a client that talk to somebody else than its enclave, and to no enclave at all.
 //!
 //! # Invariants
-//! Shows and carries; decides nothing. Nothing expired goes into a bundle. Standard output is the listing, one row an
+//! Shows and carries; decides nothing. What no vendor is proven to have signed is not kept. Nothing expired goes into a bundle. Standard output is the listing, one row an
 //! item; what is missing and why goes to standard error and, with JSON, into the document as well.
 
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ use crate::endorsements::wanted::{Choices, Wanted};
 use crate::error::{Exit, Explain, Failure};
 use crate::limits;
 use crate::output::Output;
+use crate::trust::Verifier;
 
 /// What a client does with endorsements.
 #[derive(Subcommand)]
@@ -47,6 +48,9 @@ pub enum EndorsementsCommand {
         /// Ask for everything anew
         #[arg(long)]
         anew: bool,
+        /// Believe the root certificates in this folder and not the vendors': for test hierarchies
+        #[arg(long, value_name = "DIR")]
+        anchors: Option<PathBuf>,
     },
     /// Put what is kept and valid into one file, for a room without a network or for `operator endorse`
     Bundle {
@@ -160,8 +164,11 @@ pub(super) async fn run(command: &EndorsementsCommand, output: &Output) -> Resul
             from,
             cache,
             anew,
+            anchors,
         } => {
-            let store = Store::new(Cache::open(cache)?, from.vendor(&clock)?, clock.clone());
+            let believed = Verifier::read(anchors.as_deref(), None)?.anchors().clone();
+            let (cache, vendor) = (Cache::open(cache)?, from.vendor(&clock)?);
+            let store = Store::new(cache, vendor, believed, clock.clone());
             fetch(about.wanted()?, &store, *anew, &clock, output).await
         }
         EndorsementsCommand::Bundle { out, cache, with } => bundle(out, cache, with, &clock, output),
@@ -343,7 +350,7 @@ fn warn(held: &Held, output: &Output) {
     if let Some(path) = &held.poisoned {
         let path = path.display();
         output.talk(&format!(
-            "warning: {path} was not the item its name says; it was replaced"
+            "warning: {path} was not the item its name says, or no vendor's; it was replaced"
         ));
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::endorsements::fake::{DAY, Fault, LIST, LIST_PATH, NOW, World, crl};
+use crate::endorsements::fake::{
+    DAY, Fault, LIST, LIST_PATH, NOW, World, anchors, certificate, crl, forged_crl, vcek,
+};
+use crate::endorsements::{kds, pem};
 
 fn grace(seconds: u64) -> Grace {
     serde_json::from_str(&seconds.to_string()).unwrap()
@@ -94,7 +97,12 @@ async fn no_outage_while_a_kept_item_is_valid() {
     let http = super::super::http::Http::new(&[], &hands.clock(), Default::default()).unwrap();
     let pacing = super::super::pacing::Pacing::new(|| 0, |_| Box::pin(std::future::ready(())));
     let vendor = Vendor::new(http, sources.unwrap(), pacing, hands.clock());
-    let store = Store::new(Cache::open(folder.path()).unwrap(), vendor, hands.clock());
+    let store = Store::new(
+        Cache::open(folder.path()).unwrap(),
+        vendor,
+        anchors(),
+        hands.clock(),
+    );
     let held = store.refresh(&LIST, None).await.unwrap();
     assert!(
         matches!(held.freshness, Freshness::Stale(Some(FetchError::Unreachable(_)))),
@@ -323,4 +331,128 @@ async fn a_service_that_fails_is_left_alone_for_a_while() {
         Freshness::Stale(_)
     ));
     until_number(&store, "2").await;
+}
+
+#[tokio::test]
+async fn a_forged_list_never_enters_the_cache() {
+    let world = World::new().await;
+    let forged = forged_crl("ARK-Milan", NOW, NOW + 90 * DAY, 9);
+    world.service.page(LIST_PATH, forged.clone());
+    let error = world.store().get(&LIST, None).await.unwrap_err();
+    let check = "x509-signature";
+    assert!(
+        matches!(error, StoreError::Missing { why: FetchError::Unproven { check: found }, .. } if found == check),
+        "{error:?}"
+    );
+    assert_eq!(error.code(), "endorsement-not-proven");
+    assert!(world.cache().read(&LIST).unwrap().is_none());
+    // Nor does it take the place of one that is kept, newer as it says it is.
+    let list = world.list(NOW - DAY, NOW + DAY, 1);
+    world.store().get(&LIST, None).await.unwrap();
+    world.service.page(LIST_PATH, forged);
+    let held = world.store().refresh(&LIST, None).await.unwrap();
+    assert_eq!(
+        (held.freshness, held.endorsement.body()),
+        (Freshness::Stale(Some(FetchError::Unproven { check })), &list[..])
+    );
+}
+
+#[tokio::test]
+async fn a_forged_list_in_the_cache_is_passed_over_and_fetched_anew() {
+    let world = World::new().await;
+    let (cache, path) = (world.cache(), world.cache().path(&LIST));
+    let poison = || {
+        let forged = forged_crl("ARK-Milan", NOW, NOW + 90 * DAY, 9);
+        let forged = Endorsement::new(EndorsementKind::AmdCrl, forged).unwrap();
+        cache.write(&LIST, &forged, Timestamp::from_unix(NOW)).unwrap();
+    };
+    poison();
+    // It is whole and of its name: only its signature tells.
+    assert!(cache.read(&LIST).unwrap().is_some());
+    world.service.always(Some(Fault::Status(503)));
+    let error = world.store().get(&LIST, Some(grace(60))).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Missing { poisoned: Some(found), .. } if *found == path),
+        "{error:?}"
+    );
+    // The genuine list is older than the forged one says it is, and still takes its place.
+    world.service.always(None);
+    let list = world.list(NOW - DAY, NOW + DAY, 1);
+    for _ in 0..2 {
+        poison();
+        let held = world.store().fresh(&LIST, None).await.unwrap();
+        assert_eq!(
+            (held.freshness, held.endorsement.body(), held.poisoned),
+            (Freshness::Fetched, &list[..], Some(path.clone()))
+        );
+    }
+    assert_eq!(
+        world.store().fresh(&LIST, None).await.unwrap().freshness,
+        Freshness::Kept
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_kept_only_under_its_authority() {
+    use anchorhold_attestation::snp::{Product, Tcb};
+    let world = World::new().await;
+    let (product, hardware_id) = (Product::Milan, [7; 64]);
+    let tcb = Tcb {
+        fmc: None,
+        boot_loader: 4,
+        tee: 0,
+        snp: 24,
+        microcode: 219,
+    };
+    let item = Item::AmdVcek {
+        product,
+        hardware_id,
+        tcb,
+    };
+    let der = vcek(product, &hardware_id, &tcb, NOW + DAY);
+    world
+        .service
+        .page(&kds::vcek_path(product, &hardware_id, &tcb), der.clone());
+    let error = world.store().get(&item, None).await.unwrap_err();
+    assert_eq!(error.code(), "endorsement-not-proven", "{error}");
+    assert!(world.cache().read(&item).unwrap().is_none());
+
+    let chain = ["SEV-Milan", "ARK-Milan"].map(|name| certificate(name, NOW + DAY));
+    let path = "/vcek/v1/Milan/cert_chain";
+    world.service.page(path, pem::write(&chain).into_bytes());
+    let held = world.store().get(&item, None).await.unwrap();
+    assert_eq!(
+        (held.freshness, held.endorsement.body()),
+        (Freshness::Fetched, &der[..])
+    );
+    // The authority was fetched on the way, and is asked for once.
+    let authority = item.authority().unwrap();
+    assert!(world.cache().read(&authority).unwrap().is_some());
+    let asked = |world: &World| {
+        world
+            .service
+            .requests()
+            .iter()
+            .filter(|one| one.ends_with(path))
+            .count()
+    };
+    let before = asked(&world);
+    assert_eq!(
+        world.store().get(&authority, None).await.unwrap().freshness,
+        Freshness::Kept
+    );
+    assert_eq!(asked(&world), before);
+
+    // Somebody else's of the same chip and TCB, in the cache.
+    let mut forged = der.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = Endorsement::new(EndorsementKind::AmdVek, forged).unwrap();
+    let cache = world.cache();
+    cache.write(&item, &forged, Timestamp::from_unix(NOW)).unwrap();
+    let held = world.store().get(&item, None).await.unwrap();
+    assert_eq!(
+        (held.freshness, held.endorsement.body()),
+        (Freshness::Fetched, &der[..])
+    );
+    assert_eq!(held.poisoned, Some(cache.path(&item)));
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::endorsements::fake::{
-    DAY, Fault, LIST_PATH, Service, World, certificate_until, crl, evidence, vcek_at,
+    DAY, Fault, LIST_PATH, Service, World, certificate_until, crl, evidence, root, vcek_at,
 };
 use crate::endorsements::kds;
 use crate::output::Format;
@@ -66,6 +66,8 @@ impl Desk {
         service.page("/vcek/v1/Milan/cert_chain", pem::write(&chain).into_bytes());
         service.page(LIST_PATH, crl("ARK-Milan", now - DAY, now + list_ends, 3));
         fs::write(folder.path().join("report.bin"), report()).unwrap();
+        fs::create_dir(folder.path().join("anchors")).unwrap();
+        fs::write(folder.path().join("anchors/ark.der"), root(product)).unwrap();
         Self {
             runtime,
             service,
@@ -79,7 +81,7 @@ impl Desk {
     }
 
     fn fetch(&self, more: &[&str]) -> String {
-        let (report, cache) = (self.path("report.bin"), self.path("cache"));
+        let (report, cache, anchors) = (self.path("report.bin"), self.path("cache"), self.path("anchors"));
         let mut words = vec![
             "fetch",
             "--report",
@@ -89,7 +91,7 @@ impl Desk {
             "--cache",
             &cache,
         ];
-        words.extend(["--kds-url", self.service.address()]);
+        words.extend(["--kds-url", self.service.address(), "--anchors", &anchors]);
         words.extend(more);
         status(&words)
     }
@@ -166,12 +168,13 @@ fn what_is_missing_or_not_valid_is_said_by_the_status() {
     assert_eq!(desk.fetch(&[]), exit(Exit::Error));
     let (cache, out) = (desk.path("cache"), desk.path("bundle"));
     assert_eq!(status(&["bundle", &out, "--cache", &cache]), exit(Exit::Yes));
+    // The list alone: without its authority nobody can tell whose the chip's certificate is.
     assert_eq!(
         Endorsements::from_bundle(&fs::read(&out).unwrap())
             .unwrap()
             .items()
             .len(),
-        2
+        1
     );
 
     let ended = crl("ARK-Milan", desk.now - 2 * DAY, desk.now - DAY, 1);
@@ -261,7 +264,13 @@ async fn whether_a_manifests_signers_stand_is_asked_once_the_manifest_is_there()
     let mut wanted = Wanted::default();
     wanted.items.push(Item::NvidiaRim { id: id.to_owned() });
     let output = Output::new(Format::Text);
-    let fetched = fetch(wanted, &world.store(), false, &world.hands.clock(), &output).await;
+    let store = Store::new(
+        world.cache(),
+        world.vendor(),
+        anchorhold_attestation::Anchors::compiled(),
+        world.hands.clock(),
+    );
+    let fetched = fetch(wanted, &store, false, &world.hands.clock(), &output).await;
     // The responder has no answer here, and that is no success.
     assert_eq!(exit(fetched.unwrap()), exit(Exit::Error));
     assert_eq!(
