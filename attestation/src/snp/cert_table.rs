@@ -3,7 +3,7 @@
 //! Why apart: the table comes from the host, who may write anything there. It only finds bytes; chains prove them.
 //!
 //! # Invariants
-//! GHCB specification 56421, "SNP Extended Guest Request": entries of 24 bytes (GUID, offset, length), the last of
+//! GHCB specification 56421, "SNP Extended Guest Request" (section 4.1.8.1 of revision 2.03): entries of 24 bytes (GUID, offset, length), the last of
 //! zeros, then the certificates. Each kind at most once, no overlap, and zeros where no entry is: one table, one
 //! reading.
 

@@ -37,7 +37,7 @@ const INPUT_LENGTH: u16 = 64;
 const ATTESTATION_KEY: u32 = 0x8100_0003;
 /// Where the hardware report begins in an HCL report.
 const HARDWARE_OFFSET: usize = 32;
-/// Where the report data is in an SEV-SNP report (AMD 56860, table 23) and in a TDREPORT (Intel 733579).
+/// Where the report data is in an SEV-SNP report (AMD 56860, table ATTESTATION_REPORT) and in a TDREPORT (Intel 733579).
 const SNP_REPORT_DATA: usize = 0x50;
 const TD_REPORT_DATA: usize = 128;
 

@@ -142,6 +142,9 @@ pub(super) const DOCUMENTS: &[(&str, &str)] = &[
         "KDS",
         "AMD VCEK Certificate and KDS Interface Specification 57230: certificate profiles, custom extensions, CRL",
     ),
-    ("GHCB", "AMD GHCB Specification 56421: SNP Extended Guest Request"),
+    (
+        "GHCB",
+        "AMD GHCB Specification 56421: SNP Extended Guest Request, section 4.1.8.1 of revision 2.03 (as Linux cites it, Documentation/ABI/testing/configfs-tsm)",
+    ),
     ("files", "real reports and certificates (see Seen in real files)"),
 ];
