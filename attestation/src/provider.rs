@@ -8,6 +8,7 @@
 //! - [`aws`], [`cbor`]: NitroTPM's attestation document
 //! - [`machine`]: what is proven
 //! - [`error`]: why not, with identifiers
+//! - [`mod@explain`]: the same, check by check
 //!
 //! # Invariants
 //! Pure. [`ProviderMachine`] exists only after signature, chain and binding held: both ways bind SHA-256 of the 64 bytes
@@ -20,6 +21,7 @@ pub mod anchors;
 mod aws;
 mod cbor;
 mod error;
+mod explain;
 mod google;
 mod machine;
 
@@ -29,6 +31,7 @@ pub(crate) mod fake;
 pub use anchors::Anchors;
 pub use aws::verify as verify_aws;
 pub use error::{Check, ProviderError};
+pub use explain::{Beside, MachineError, Proven, Tpm, explain};
 pub use google::{GoogleQuote, verify as verify_google};
 pub use machine::{MachineRegisters, Provider, ProviderMachine};
 

@@ -8,6 +8,7 @@
 mod azure;
 mod ccel;
 mod nvidia;
+mod provider;
 mod snp;
 mod tdx;
 mod x509;
@@ -51,17 +52,23 @@ pub enum Family {
     Azure,
     /// NVIDIA's devices and RIM files.
     Nvidia,
+    /// Google's vTPM.
+    Google,
+    /// AWS's NitroTPM.
+    Nitro,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::X509,
         Self::Snp,
         Self::Tdx,
         Self::Ccel,
         Self::Azure,
         Self::Nvidia,
+        Self::Google,
+        Self::Nitro,
     ];
 
     /// What its identifiers begin with.
@@ -74,6 +81,8 @@ impl Family {
             Self::Ccel => "ccel",
             Self::Azure => "azure",
             Self::Nvidia => "nvidia",
+            Self::Google => "google",
+            Self::Nitro => "nitro",
         }
     }
 
@@ -87,6 +96,8 @@ impl Family {
             Self::Ccel => ccel::ALL,
             Self::Azure => azure::ALL,
             Self::Nvidia => nvidia::ALL,
+            Self::Google => provider::GOOGLE,
+            Self::Nitro => provider::NITRO,
         }
     }
 
@@ -100,6 +111,7 @@ impl Family {
             Self::Ccel => ccel::DOCUMENTS,
             Self::Azure => azure::DOCUMENTS,
             Self::Nvidia => nvidia::DOCUMENTS,
+            Self::Google | Self::Nitro => provider::DOCUMENTS,
         }
     }
 
@@ -117,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    const PAGES: [(&[Family], &str); 4] = [
+    const PAGES: [(&[Family], &str); 5] = [
         (
             &[Family::X509, Family::Snp],
             include_str!("../../../docs/platforms/snp.md"),
@@ -130,6 +142,10 @@ mod tests {
         (
             &[Family::Nvidia],
             include_str!("../../../docs/platforms/nvidia.md"),
+        ),
+        (
+            &[Family::Google, Family::Nitro],
+            include_str!("../../../docs/platforms/provider.md"),
         ),
     ];
 
@@ -188,6 +204,6 @@ mod tests {
                 assert!(!short.is_empty() && title.len() > 6);
             }
         }
-        assert_eq!(seen.len(), 194);
+        assert_eq!(seen.len(), 205);
     }
 }

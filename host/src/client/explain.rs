@@ -6,7 +6,7 @@
 //! - [`peel`], [`sniff`], [`report_json`]: from files to pieces that verifiers take
 //! - [`folder`]: endorsements and anchors, recognised by content
 //! - [`amd`]: which certificate is which
-//! - [`machines`]: each platform's pieces, put before its verifier
+//! - [`machines`], [`providers`]: each platform's pieces, put before its verifier
 //! - [`mod@appraise`]: what a policy says
 //! - [`story`]: rows, and how they are printed
 //!
@@ -26,6 +26,7 @@ mod appraise;
 mod folder;
 mod machines;
 mod peel;
+mod providers;
 mod report_json;
 mod sniff;
 mod story;
@@ -41,6 +42,10 @@ pub enum Machine {
     Tdx,
     /// Azure confidential VMs, of either
     Azure,
+    /// Google Cloud, SEV-SNP with the provider's vTPM
+    Google,
+    /// Amazon EC2, SEV-SNP with `NitroTPM`
+    Aws,
     /// NVIDIA GPUs and switches
     Nvidia,
 }
@@ -51,6 +56,8 @@ impl Machine {
             Self::Snp => "snp",
             Self::Tdx => "tdx",
             Self::Azure => "azure",
+            Self::Google => "google",
+            Self::Aws => "aws",
             Self::Nvidia => "nvidia",
         }
     }

@@ -14,6 +14,7 @@ use anchorhold_encoding::Digest;
 use super::amd::{self, Found};
 use super::appraise::{Material, appraise};
 use super::peel::Piece;
+use super::providers;
 use super::sniff::{Kind, contains};
 use super::story::{MISSING_PART, NO_ENDORSEMENT, Told};
 use super::{Machine, Question};
@@ -35,21 +36,22 @@ pub(super) fn explain(
         Machine::Tdx => of_tdx(question, pieces, given, told),
         Machine::Azure => of_azure(question, pieces, given, told),
         Machine::Nvidia => of_nvidia(question, pieces, given, told),
+        Machine::Google | Machine::Aws => providers::explain(question, pieces, given, told),
     }
 }
 
-fn of(pieces: &[Piece], kind: Kind) -> impl Iterator<Item = &Piece> {
+pub(super) fn of(pieces: &[Piece], kind: Kind) -> impl Iterator<Item = &Piece> {
     pieces.iter().filter(move |piece| piece.kind == kind)
 }
 
 /// The one piece of a kind that the machine is about.
-fn only(pieces: &[Piece], kind: Kind) -> Result<&Piece, Failure> {
+pub(super) fn only(pieces: &[Piece], kind: Kind) -> Result<&Piece, Failure> {
     let mut found = of(pieces, kind);
     let lacking = || {
         Failure::usage(
             "explain_input",
             format!("there is no {} among the files", kind.name()),
-            "name the machine that the files are of: snp, tdx, azure or nvidia",
+            "name the machine that the files are of: snp, tdx, azure, google, aws or nvidia",
         )
     };
     let first = found.next().ok_or_else(lacking)?;
@@ -63,7 +65,7 @@ fn only(pieces: &[Piece], kind: Kind) -> Result<&Piece, Failure> {
     Ok(first)
 }
 
-fn no_root(what: &str) -> Failure {
+pub(super) fn no_root(what: &str) -> Failure {
     Failure::new(
         "explain_anchors",
         format!("the folder of anchors has no {what}"),
@@ -71,7 +73,7 @@ fn no_root(what: &str) -> Failure {
     )
 }
 
-fn amd_anchors(given: Option<&[Piece]>) -> Result<snp::Anchors, Failure> {
+pub(super) fn amd_anchors(given: Option<&[Piece]>) -> Result<snp::Anchors, Failure> {
     let Some(pieces) = given else {
         return Ok(snp::Anchors::amd().clone());
     };
@@ -106,7 +108,7 @@ fn intel_anchors(given: Option<&[Piece]>) -> Result<tdx::Anchors, Failure> {
     Ok(tdx::Anchors::given(root.bytes.clone()))
 }
 
-fn nvidia_anchors(given: Option<&[Piece]>) -> Result<nvidia::Anchors, Failure> {
+pub(super) fn nvidia_anchors(given: Option<&[Piece]>) -> Result<nvidia::Anchors, Failure> {
     let Some(pieces) = given else {
         return Ok(nvidia::Anchors::nvidia());
     };
@@ -124,7 +126,7 @@ fn nvidia_anchors(given: Option<&[Piece]>) -> Result<nvidia::Anchors, Failure> {
 }
 
 /// Certificates as the verifier wants them.
-fn snp_given(found: &Found) -> snp::Given<'_> {
+pub(super) fn snp_given(found: &Found) -> snp::Given<'_> {
     match (&found.vek, &found.authority) {
         (Some(vek), Some(authority)) => snp::Given::Endorsements(snp::Endorsements {
             vek,
@@ -137,7 +139,7 @@ fn snp_given(found: &Found) -> snp::Given<'_> {
 }
 
 /// Says which of AMD's certificates are missing, and where they are.
-fn lacks_amd(told: &mut Told, found: &Found, report: &[u8]) {
+pub(super) fn lacks_amd(told: &mut Told, found: &Found, report: &[u8]) {
     let addresses = snp::Report::parse(report).map(|report| amd::addresses(&report));
     let addresses = addresses.unwrap_or_default();
     let fetch = match addresses.as_slice() {
@@ -343,7 +345,7 @@ fn of_azure(
 }
 
 /// Tools hand over all 24 registers, and the quote covers those it selects: their bits are in the three bytes before the
-/// digest (TPM 2.0 Part 2, 10.6.2, 10.12.1).
+/// digest (TPM 2.0 Part 2, 10.6.2, 10.12.4).
 fn selected(message: &[u8], values: &[Digest<32>]) -> Vec<Digest<32>> {
     let bits = message
         .len()
@@ -420,7 +422,7 @@ fn devices(pieces: &[Piece]) -> Vec<Device<'_>> {
 }
 
 /// The endorsements of AMD's that were found.
-fn amd_endorsements(found: &Found) -> Vec<(EndorsementKind, Vec<u8>)> {
+pub(super) fn amd_endorsements(found: &Found) -> Vec<(EndorsementKind, Vec<u8>)> {
     let parts = [
         (EndorsementKind::AmdVek, &found.vek),
         (EndorsementKind::AmdAuthority, &found.authority),
@@ -445,7 +447,7 @@ fn all_anchors(given: Option<&[Piece]>, snp: Option<snp::Anchors>, tdx: Option<t
 }
 
 /// Puts the whole before a policy, if all of its parts hold.
-fn conclude(question: &Question, pieces: &[Piece], mut material: Material, told: &mut Told) {
+pub(super) fn conclude(question: &Question, pieces: &[Piece], mut material: Material, told: &mut Told) {
     if !told.holds() {
         return;
     }
@@ -460,7 +462,7 @@ fn conclude(question: &Question, pieces: &[Piece], mut material: Material, told:
 }
 
 /// The devices beside a CPU, told with it.
-fn devices_of(
+pub(super) fn devices_of(
     question: &Question,
     pieces: &[Piece],
     given: Option<&[Piece]>,

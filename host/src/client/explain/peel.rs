@@ -269,6 +269,13 @@ impl Peeler {
                         self.piece(Kind::NvidiaNonce, nonce, &place.under("hexadecimal"));
                         continue;
                     }
+                    // Nothing in the values of registers says what they are.
+                    if name == "tpm-registers"
+                        && let Some(values) = blob(member)
+                    {
+                        self.piece(Kind::TpmValues, values, &place);
+                        continue;
+                    }
                     found |= self.members(member, &place);
                 }
                 found

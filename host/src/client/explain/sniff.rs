@@ -23,6 +23,8 @@ pub(super) enum Kind {
     TpmMessage,
     TpmSignature,
     TpmValues,
+    TpmCertificates,
+    NitroDocument,
     NvidiaReport,
     NvidiaNonce,
     Rim,
@@ -44,6 +46,8 @@ impl Kind {
             Self::TpmMessage => "TPM quote (TPMS_ATTEST)",
             Self::TpmSignature => "TPM signature",
             Self::TpmValues => "TPM register values",
+            Self::TpmCertificates => "certificates of a TPM's key",
+            Self::NitroDocument => "NitroTPM attestation document",
             Self::NvidiaReport => "NVIDIA device report",
             Self::NvidiaNonce => "NVIDIA nonce",
             Self::Rim => "NVIDIA RIM file",
@@ -85,6 +89,10 @@ pub(super) fn kind(bytes: &[u8]) -> Option<(Kind, usize)> {
         kind
     } else if bytes.starts_with(&[0, 0x14, 0, 0x0b]) || bytes.starts_with(&[0, 0x18, 0, 0x0b]) {
         Kind::TpmSignature
+    } else if NITRO.iter().any(|start| bytes.starts_with(start)) {
+        Kind::NitroDocument
+    } else if is_framed(bytes) {
+        Kind::TpmCertificates
     } else if is_table(bytes) {
         Kind::CertTable
     } else if is_rim(bytes) {
@@ -93,6 +101,21 @@ pub(super) fn kind(bytes: &[u8]) -> Option<(Kind, usize)> {
         return None;
     };
     Some((kind, 0))
+}
+
+/// COSE_Sign1 with a protected header of ES384, with its tag, which the verifier refuses, and without.
+const NITRO: [&[u8]; 2] = [
+    &[0x84, 0x44, 0xa1, 0x01, 0x38, 0x22],
+    &[0xd2, 0x84, 0x44, 0xa1, 0x01, 0x38, 0x22],
+];
+
+/// A certificate after its length in 4 bytes, big endian.
+fn is_framed(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return false;
+    };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    rest.get(..length).and_then(der) == Some(Kind::Certificate)
 }
 
 /// Versions 3 to 5, a known key type, and Intel's vendor id, or a length of a quote.

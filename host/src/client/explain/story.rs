@@ -37,7 +37,7 @@ pub struct Row {
 /// The whole of an answer.
 #[derive(Debug, Serialize)]
 pub struct Told {
-    /// `snp`, `tdx`, `azure` or `nvidia`.
+    /// `snp`, `tdx`, `azure`, `google`, `aws` or `nvidia`.
     pub platform: &'static str,
     /// As of when, in seconds since 1970-01-01 UTC.
     pub at: u64,

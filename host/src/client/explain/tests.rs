@@ -232,6 +232,83 @@ fn the_exit_status_says_refused_unreadable_or_misused() {
     }
 }
 
+/// A SEQUENCE that begins as a certificate does, after its length.
+fn framed() -> Vec<u8> {
+    let mut der = vec![0x30, 0x82, 0, 40, 0x30, 0x82, 0, 36, 0xa0, 3, 2, 1, 2];
+    der.resize(44, 1);
+    [&[0, 0, 0, 44], der.as_slice()].concat()
+}
+
+#[test]
+fn machines_with_a_providers_tpm_are_told_with_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.bin");
+    std::fs::write(&path, unsigned()).unwrap();
+    for (machine, family, part) in [
+        (Machine::Google, "google-", "the vTPM's quote"),
+        (Machine::Aws, "nitro-", "the NitroTPM"),
+    ] {
+        let told = explain(&ask(machine, vec![path.clone()], JUNE_2025)).unwrap();
+        assert_eq!((told.platform, told.verified), (machine.name(), false));
+        assert_eq!(told.refused_by, Some("no-endorsement"));
+        let missing = told.checks.iter().find(|row| row.id == "missing-part").unwrap();
+        assert!(missing.expected.contains(part), "{}", missing.expected);
+        let of_tpm: Vec<_> = told
+            .checks
+            .iter()
+            .filter(|row| row.id.starts_with(family))
+            .collect();
+        assert!(of_tpm.len() >= 5 && of_tpm.iter().all(|row| row.ok.is_none()));
+        assert!(told.documents.contains_key(family.trim_end_matches('-')));
+    }
+    // Roots that are not this provider's are none.
+    let mut question = ask(Machine::Aws, vec![path.clone()], JUNE_2025);
+    question.anchors = Some(folder.path().to_owned());
+    assert_eq!(explain(&question).unwrap_err().code(), "explain_anchors");
+}
+
+#[test]
+fn the_parts_of_our_own_evidence_are_recognised() {
+    use anchorhold_attestation::{Evidence, EvidencePart, Platform};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("evidence.json");
+    let tell = |machine, platform, parts| {
+        let evidence = Evidence::with_parts(platform, unsigned(), parts, Vec::new()).unwrap();
+        std::fs::write(&path, evidence.to_json()).unwrap();
+        explain(&ask(machine, vec![path.clone()], JUNE_2025)).unwrap()
+    };
+    let message = [b"\xffTCG".as_slice(), &[0; 80]].concat();
+    let signature = [[0, 0x14, 0, 0x0b].as_slice(), &[1; 260]].concat();
+    let parts = vec![
+        (EvidencePart::TpmCertificates, framed()),
+        (EvidencePart::TpmQuote, message),
+        (EvidencePart::TpmSignature, signature),
+        (EvidencePart::TpmRegisters, vec![5; 24 * 32]),
+    ];
+    let told = tell(Machine::Google, Platform::GoogleSnp, parts);
+    let said = told.inputs.join("\n");
+    for name in [
+        "SEV-SNP attestation report",
+        "certificates of a TPM's key",
+        "TPM quote",
+        "TPM signature",
+        "TPM register values, 768 bytes",
+    ] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert!(told.checks.iter().all(|row| row.id != "missing-part"));
+
+    let document = [[0x84, 0x44, 0xa1, 0x01, 0x38, 0x22].as_slice(), &[0; 64]].concat();
+    let parts = vec![(EvidencePart::NitroDocument, document)];
+    let told = tell(Machine::Aws, Platform::AwsSnp, parts);
+    assert!(
+        told.inputs
+            .join("\n")
+            .contains("NitroTPM attestation document, 70 bytes")
+    );
+    assert!(told.checks.iter().all(|row| row.id != "missing-part"));
+}
+
 #[test]
 fn a_report_without_certificates_says_where_they_are() {
     let folder = tempfile::tempdir().unwrap();
