@@ -1,0 +1,23 @@
+//! Arithmetic of language models on CPUs: packed weights, products, attention, and the threads that share the work.
+//!
+//! Why apart: instructions that only some CPUs have are unsafe to write, and nothing else here is. One program must run
+//! on every CPU a cloud has, so that each kernel exists several times and is chosen when the program starts.
+//!
+//! - [`cpu`]: which instructions there are, and which are used
+//! - [`format`]: how files hold weights
+//! - [`pool`]: threads that take part in one operation at a time
+//! - [`memory`]: buffers in large pages, wiped when dropped
+//!
+//! # Invariants
+//! No I/O, no clock, no randomness, no environment. A kernel runs only with a [`Kernels`] that says the CPU has its
+//! instructions. Every kernel agrees with a plain one within a stated bound.
+
+pub mod cpu;
+pub mod format;
+pub mod memory;
+pub mod pool;
+
+pub use cpu::{KernelSet, Kernels};
+pub use format::BlockFormat;
+pub use memory::Buffer;
+pub use pool::Pool;
