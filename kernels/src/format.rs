@@ -5,6 +5,8 @@
 //! # Invariants
 //! A row of a matrix is a whole number of blocks.
 
+pub(crate) mod blocks;
+
 /// How numbers lie in a file: plain, or in blocks of ggml (`ggml-common.h` of llama.cpp describes them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BlockFormat {

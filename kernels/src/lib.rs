@@ -5,6 +5,9 @@
 //!
 //! - [`cpu`]: which instructions there are, and which are used
 //! - [`format`]: how files hold weights
+//! - [`half`]: numbers of 16 bits
+//! - [`packed`]: weights as the kernels read them
+//! - [`matmul`]: products of packed weights with activations
 //! - [`pool`]: threads that take part in one operation at a time
 //! - [`memory`]: buffers in large pages, wiped when dropped
 //!
@@ -14,10 +17,15 @@
 
 pub mod cpu;
 pub mod format;
+pub mod half;
+pub mod matmul;
 pub mod memory;
+pub mod packed;
 pub mod pool;
 
 pub use cpu::{KernelSet, Kernels};
 pub use format::BlockFormat;
+pub use matmul::{Activations, multiply};
 pub use memory::Buffer;
+pub use packed::{Matrix, PackError, Precision};
 pub use pool::Pool;

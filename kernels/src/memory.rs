@@ -21,7 +21,13 @@ const LARGE: usize = 2 << 20;
 ///
 /// # Safety
 /// No padding, no value that is not allowed, alignment of at most 64.
-pub unsafe trait Number: Copy + Default + Send + Sync + 'static {}
+pub unsafe trait Number: Copy + Default + Send + Sync + 'static {
+    /// Numbers as the bytes they are in memory.
+    fn bytes_of(numbers: &[Self]) -> &[u8] {
+        // SAFETY: numbers are initialised and have no padding, and bytes need no alignment.
+        unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), size_of_val(numbers)) }
+    }
+}
 
 // SAFETY: plain numbers have no padding and no forbidden value.
 unsafe impl Number for u8 {}
@@ -66,6 +72,21 @@ impl<T: Number> Buffer<T> {
             length,
             element: PhantomData,
         }
+    }
+}
+
+impl<T: Number> Buffer<T> {
+    /// The same memory as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        T::bytes_of(self)
+    }
+
+    /// The same memory as bytes, to write: any bytes are numbers.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let length = size_of_val::<[T]>(self);
+        // SAFETY: the elements are initialised and have no padding, any bytes are elements, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), length) }
     }
 }
 

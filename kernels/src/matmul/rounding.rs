@@ -1,0 +1,177 @@
+//! Activations in 8 bits: one scale for 32 numbers, the largest becomes 127.
+//!
+//! Why apart: the same few lines are compiled for several sets of instructions and must come to the same bits in each.
+//!
+//! # Invariants
+//! Only operations that IEEE 754 defines to the last bit. A block with a number that is none gets a scale that is none.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::KernelSet;
+use crate::cpu::Kernels;
+
+/// Below this a block counts as zero: its scale would be no normal number.
+const LEAST: u32 = 0x0400_0000;
+const INFINITE: u32 = 0x7f80_0000;
+/// 1.5 * 2^23: added to a small number, the lowest bits of the sum are that number, rounded to even.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// A panel to be written; as [`IntegerPanel`](super::panel::IntegerPanel).
+pub(crate) struct Rounded<'a> {
+    pub(crate) rows: usize,
+    pub(crate) by_row: bool,
+    pub(crate) quants: &'a mut [i32],
+    pub(crate) scales: &'a mut [f32],
+    pub(crate) starts_8: &'a mut [i32],
+    pub(crate) starts_4: &'a mut [i32],
+    pub(crate) halves: &'a mut [i32],
+    pub(crate) sums: &'a mut [f32],
+}
+
+/// Fills a panel with rows of `width` numbers.
+pub(crate) fn round_rows(kernels: Kernels, panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    match kernels.set() {
+        KernelSet::Scalar => {}
+        // SAFETY: these sets have AVX2.
+        KernelSet::Avx2 | KernelSet::AvxVnni => return unsafe { round_avx2(panel, width, values) },
+        // SAFETY: the other sets have AVX-512 F, BW and VL.
+        _ => return unsafe { round_avx512(panel, width, values) },
+    }
+    let _ = kernels;
+    round_plain(panel, width, values);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn round_avx2(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
+    round_plain(panel, width, values);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn round_avx512(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
+    round_plain(panel, width, values);
+}
+
+#[inline(always)]
+fn round_plain(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
+    let rows = panel.rows;
+    for (row, values) in values.chunks_exact(width).enumerate() {
+        let (whole, rest) = values.as_chunks::<32>();
+        for (block, numbers) in whole.iter().enumerate() {
+            round_block(panel, rows, row, block, numbers);
+        }
+        if !rest.is_empty() {
+            let mut numbers = [0f32; 32];
+            numbers[..rest.len()].copy_from_slice(rest);
+            round_block(panel, rows, row, whole.len(), &numbers);
+        }
+    }
+}
+
+#[inline(always)]
+fn round_block(panel: &mut Rounded<'_>, rows: usize, row: usize, block: usize, numbers: &[f32; 32]) {
+    // Bits of numbers without sign are ordered as the numbers are, what is none above all.
+    let largest = numbers.iter().fold(0u32, |largest, number| {
+        largest.max(number.to_bits() & 0x7fff_ffff)
+    });
+    let number = f32::from_bits(largest);
+    let (scale, inverse) = if largest >= INFINITE {
+        (f32::NAN, 0.0)
+    } else if largest < LEAST {
+        (0.0, 0.0)
+    } else {
+        (number / 127.0, 127.0 / number)
+    };
+    let mut quants = [0i32; 32];
+    if largest < INFINITE {
+        for (quant, number) in quants.iter_mut().zip(numbers) {
+            *quant = (number * inverse + ROUNDER).to_bits().cast_signed() - ROUNDER.to_bits().cast_signed();
+        }
+    }
+    let lower: i32 = quants[..16].iter().sum();
+    let upper: i32 = quants[16..].iter().sum();
+    let bytes = quants.map(|quant| quant as u8);
+    let place = block * rows + row;
+    for (group, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
+        let at = if panel.by_row {
+            8 * place + group
+        } else {
+            (8 * block + group) * rows + row
+        };
+        panel.quants[at] = i32::from_le_bytes(*four);
+    }
+    panel.scales[place] = scale;
+    panel.starts_8[place] = -128 * (lower + upper);
+    panel.starts_4[place] = -8 * (lower + upper);
+    panel.halves[2 * block * rows + row] = -32 * lower;
+    panel.halves[(2 * block + 1) * rows + row] = -32 * upper;
+    panel.sums[place] = scale * (lower + upper) as f32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A panel of one row: integers, scale.
+    fn rounded(kernels: Kernels, values: &[f32]) -> (Vec<i8>, Vec<f32>) {
+        let blocks = values.len().div_ceil(32);
+        let mut quants = vec![0i32; 8 * blocks];
+        let mut scales = vec![0f32; blocks];
+        let mut panel = Rounded {
+            rows: 1,
+            by_row: false,
+            quants: &mut quants,
+            scales: &mut scales,
+            starts_8: &mut vec![0; blocks],
+            starts_4: &mut vec![0; blocks],
+            halves: &mut vec![0; 2 * blocks],
+            sums: &mut vec![0.0; blocks],
+        };
+        round_rows(kernels, &mut panel, values.len(), values);
+        let integers: Vec<i8> = panel.starts_8.iter().map(|_| 0).collect();
+        assert_eq!(integers.len(), blocks);
+        let bytes = quants.iter().flat_map(|four| four.to_le_bytes());
+        (bytes.map(u8::cast_signed).collect(), scales)
+    }
+
+    #[test]
+    fn all_sets_round_to_the_same_bits() {
+        let mut state = 3u32;
+        let values: Vec<f32> = (0..32 * 200 + 5)
+            .map(|i| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 8) as f32 / 8_388_608.0 - 1.0) * 2f32.powi(i / 32 - 100)
+            })
+            .collect();
+        let plain = rounded(Kernels::at_most(KernelSet::Scalar), &values);
+        for set in KernelSet::ALL {
+            if let Some(kernels) = Kernels::exactly(set) {
+                assert_eq!(rounded(kernels, &values), plain, "{set}");
+            }
+        }
+        for (index, number) in values.iter().enumerate() {
+            let scale = plain.1[index / 32];
+            let off = (f32::from(plain.0[index]) * scale - number).abs();
+            assert!(off <= scale * 0.5001, "number {index}");
+        }
+    }
+
+    #[test]
+    fn zero_tiny_huge_and_no_numbers() {
+        let kernels = Kernels::detect();
+        assert_eq!(rounded(kernels, &[0.0; 32]), (vec![0; 32], vec![0.0]));
+        assert_eq!(rounded(kernels, &[1e-40; 32]), (vec![0; 32], vec![0.0]));
+        let (quants, scales) = rounded(kernels, &[-f32::MAX; 32]);
+        assert_eq!((quants[0], scales[0]), (-127, f32::MAX / 127.0));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = [1.0; 40];
+            values[33] = bad;
+            let (quants, scales) = rounded(kernels, &values);
+            assert_eq!((quants[0], scales[0]), (127, 1.0 / 127.0));
+            assert!(scales[1].is_nan() && quants[33..40].iter().all(|quant| *quant == 0));
+        }
+    }
+}
