@@ -22,6 +22,8 @@ pub mod matmul;
 pub mod memory;
 pub mod packed;
 pub mod pool;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 
 pub use cpu::{KernelSet, Kernels};
 pub use format::BlockFormat;

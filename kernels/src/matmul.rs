@@ -8,6 +8,7 @@
 //! - `rounding`: activations in 8 bits
 //! - `dispatch`: which kernel it is
 //! - `scalar`: plain kernels
+//! - `avx512`: kernels of 512 bits
 //! - `output`: a result that threads share
 //!
 //! # Invariants
@@ -17,6 +18,8 @@
 #![allow(unsafe_code)]
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod dispatch;
 mod output;
 mod panel;

@@ -111,7 +111,6 @@ pub(super) fn q6k(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut Block) {
             let block = 8 * index + part;
             for row in 0..panel.rows {
                 let place = block * panel.rows + row;
-                let mut total = [0; LANES];
                 for half in 0..2 {
                     let mut sums = [panel.halves[(2 * block + half) * panel.rows + row]; LANES];
                     for group in 0..4 {
@@ -125,12 +124,9 @@ pub(super) fn q6k(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut Block) {
                         add_group(&mut sums, &weights, four(panel, block, 4 * half + group, row));
                     }
                     let scales = &tile.scales[2 * part + half];
-                    for ((total, sum), scale) in total.iter_mut().zip(sums).zip(scales) {
-                        // At most 2^24 in all: a binary32 holds it.
-                        *total += sum * i32::from(*scale);
-                    }
+                    let scales: [f32; LANES] = std::array::from_fn(|i| scale[i] * f32::from(scales[i]));
+                    scale_and_add(&mut out[row * LANES..], &sums, &scales, panel.scales[place]);
                 }
-                scale_and_add(&mut out[row * LANES..], &total, &scale, panel.scales[place]);
             }
         }
     }

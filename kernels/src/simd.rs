@@ -1,0 +1,73 @@
+//! Loads of vectors from arrays, so that kernels need no pointers.
+//!
+//! Why apart: with these, all that is unsafe about a kernel is whether the CPU has its instructions.
+//!
+//! # Invariants
+//! Each reads an array of exactly the size of a vector, at any alignment. A prefetch reads nothing.
+
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::{
+    __m128i, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch,
+    _mm256_loadu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps,
+};
+
+use crate::memory::Number;
+
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn load_128<T: Number, const COUNT: usize>(numbers: &[T; COUNT]) -> __m128i {
+    const { assert!(size_of::<[T; COUNT]>() == 16) };
+    // SAFETY: 16 bytes that are borrowed, and any bytes are a vector.
+    unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn load_256<T: Number, const COUNT: usize>(numbers: &[T; COUNT]) -> __m256i {
+    const { assert!(size_of::<[T; COUNT]>() == 32) };
+    // SAFETY: 32 bytes that are borrowed, and any bytes are a vector.
+    unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn load_512<T: Number, const COUNT: usize>(numbers: &[T; COUNT]) -> __m512i {
+    const { assert!(size_of::<[T; COUNT]>() == 64) };
+    // SAFETY: 64 bytes that are borrowed, and any bytes are a vector.
+    unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn load_16(numbers: &[f32; 16]) -> __m512 {
+    // SAFETY: sixteen numbers that are borrowed.
+    unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_16(numbers: &mut [f32; 16], vector: __m512) {
+    // SAFETY: sixteen numbers that are borrowed to write.
+    unsafe { _mm512_storeu_ps(numbers.as_mut_ptr(), vector) }
+}
+
+/// The same bits as pairs of bf16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn pairs_512(bits: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes of which any are a value.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
+}
+
+/// Asks for the memory of the item `ahead` places further on; where there is none, nothing happens.
+#[inline(always)]
+pub(crate) fn prefetch<T>(item: &T, ahead: usize) {
+    let start = std::ptr::from_ref(item).wrapping_add(ahead).cast::<i8>();
+    let mut at = 0;
+    while at < size_of::<T>() {
+        // SAFETY: a prefetch faults nowhere and reads no value.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at)) };
+        at += 64;
+    }
+}
