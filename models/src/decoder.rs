@@ -23,19 +23,15 @@ pub(crate) use attention::{dot, softmax};
 use std::fmt;
 
 use crate::chat::{self, ChatError, ChatMessage};
-use crate::config::decoder::{DecoderConfig, Family};
-use crate::config::keys::{Keys, parse_object};
 use crate::generation::{GenerateError, Generation};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
-use crate::model::files::ModelFiles;
 use crate::model::info::ModelInfo;
 use crate::model::name::ShownName;
-use crate::progress::Progress;
+use crate::model::parts::DecoderParts;
 use crate::sampler::params::Sampling;
-use crate::template::{Template, TemplateSource};
+use crate::template::Template;
 use crate::tokenizer::{Ids, Pieces, TokenizeError, Tokenizer};
-use crate::weights::Weights;
 use network::Network;
 
 /// A decoder with its tokenizer and template.
@@ -119,24 +115,14 @@ impl From<TokenizeError> for PromptError {
 }
 
 impl Decoder {
-    pub(crate) fn load(
-        family: Family,
-        config: &Keys<'_>,
-        files: &mut ModelFiles,
-        progress: &dyn Progress,
-    ) -> Result<Self, LoadError> {
-        let config = DecoderConfig::read(family, config)?;
-        let tokenizer = files
-            .take("tokenizer.json")
-            .ok_or(LoadError::MissingFile("tokenizer.json"))
-            .and_then(|bytes| Tokenizer::load(&bytes))?;
-        if tokenizer.size() > config.vocabulary {
-            return Err(LoadError::VocabularyMismatch {
-                tokenizer: tokenizer.size(),
-                weights: config.vocabulary,
-            });
-        }
-        let source = TemplateSource::read(files)?;
+    pub(crate) fn load(parts: DecoderParts<'_>) -> Result<Self, LoadError> {
+        let DecoderParts {
+            config,
+            tokenizer,
+            template: source,
+            stop_ids,
+            weights,
+        } = parts;
         let compile = |text: &String| {
             let file = ShownName::new("chat_template");
             Template::compile(text).ok_or(LoadError::File {
@@ -145,9 +131,8 @@ impl Decoder {
             })
         };
         let template = source.template.as_ref().map(compile).transpose()?;
-        let stop_ids = stop_ids(&config, &source, &tokenizer, files)?;
         let pieces = tokenizer.pieces()?;
-        let network = Network::load(Weights::open(files, progress)?, config)?;
+        let network = Network::load(weights, config)?;
         let info = info(&network, template.is_some());
         Ok(Self {
             network,
@@ -251,25 +236,6 @@ fn info(network: &Network, chat: bool) -> ModelInfo {
         layers: config.windows.len(),
         chat,
     }
-}
-
-/// All ids that end an answer: of `generation_config.json`, `config.json` and the tokenizer's end token.
-fn stop_ids(
-    config: &DecoderConfig,
-    source: &TemplateSource,
-    tokenizer: &Tokenizer,
-    files: &mut ModelFiles,
-) -> Result<Vec<u32>, LoadError> {
-    const FILE: &str = "generation_config.json";
-    let mut ids = config.stop_ids.clone();
-    if let Some(bytes) = files.take(FILE) {
-        let settings = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
-        ids.extend(Keys::new(FILE, &settings).token_ids("eos_token_id")?);
-    }
-    ids.extend(source.token("eos_token").and_then(|token| tokenizer.id(token)));
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
 }
 
 #[cfg(test)]

@@ -13,16 +13,12 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::config::embedder::EmbedderConfig;
-use crate::config::keys::{Keys, parse_object};
 use crate::limits::inference as limits;
 use crate::matrix::ComputeError;
 use crate::model::error::LoadError;
-use crate::model::files::ModelFiles;
 use crate::model::info::ModelInfo;
-use crate::progress::Progress;
+use crate::model::parts::EmbedderParts;
 use crate::tokenizer::{TokenizeError, Tokenizer};
-use crate::weights::Weights;
 use network::Network;
 
 /// An embedder with its tokenizer.
@@ -119,25 +115,8 @@ impl From<ComputeError> for EmbedError {
 }
 
 impl Embedder {
-    pub(crate) fn load(
-        config: &Keys<'_>,
-        files: &mut ModelFiles,
-        progress: &dyn Progress,
-    ) -> Result<Self, LoadError> {
-        let mut config = EmbedderConfig::read(config)?;
-        read_settings(&mut config, files)?;
-        let bytes = files
-            .take("tokenizer.json")
-            .ok_or(LoadError::MissingFile("tokenizer.json"))?;
-        let tokenizer = Tokenizer::load(&bytes)?;
-        drop(bytes);
-        if tokenizer.size() > config.vocabulary {
-            return Err(LoadError::VocabularyMismatch {
-                tokenizer: tokenizer.size(),
-                weights: config.vocabulary,
-            });
-        }
-        let network = Network::load(Weights::open(files, progress)?, config)?;
+    pub(crate) fn load(parts: EmbedderParts<'_>) -> Result<Self, LoadError> {
+        let network = Network::load(parts.weights, parts.config)?;
         let config = network.config();
         let info = ModelInfo {
             architecture: "BertModel",
@@ -150,7 +129,7 @@ impl Embedder {
         };
         Ok(Self {
             network,
-            tokenizer,
+            tokenizer: parts.tokenizer,
             info,
         })
     }
@@ -216,32 +195,6 @@ impl Embedder {
             tokens: ids.len(),
         })
     }
-}
-
-/// The files of sentence-transformers beside `config.json`.
-fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
-    const LENGTHS: &str = "sentence_bert_config.json";
-    const PROMPTS: &str = "config_sentence_transformers.json";
-    const POOLING: &str = "1_Pooling/config.json";
-    if let Some(bytes) = files.take(LENGTHS) {
-        let settings = parse_object(LENGTHS, &bytes, limits::CONFIG_BYTES)?;
-        config.apply_lengths(&Keys::new(LENGTHS, &settings))?;
-    }
-    if let Some(bytes) = files.take(PROMPTS) {
-        let settings = parse_object(PROMPTS, &bytes, limits::CONFIG_BYTES)?;
-        EmbedderConfig::check_prompts(&Keys::new(PROMPTS, &settings))?;
-    }
-    let Some(bytes) = files.take("modules.json") else {
-        return Ok(());
-    };
-    if let Some(path) = config.apply_modules(&bytes)? {
-        let bytes = files
-            .take(&format!("{path}/config.json"))
-            .ok_or(LoadError::MissingFile(POOLING))?;
-        let settings = parse_object(POOLING, &bytes, limits::CONFIG_BYTES)?;
-        config.apply_pooling(&Keys::new(POOLING, &settings))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //! - [`wrap`]: a key under a key, for the enclave ([`wrap::jwe`]) and for the store ([`wrap::kek`])
 //! - [`name`]: names of keys and models, and the class that a key is made for
 //! - [`manifest`]: which files make up a model; its digest is what evidence calls *the model*
+//! - [`gguf`]: the tables of a GGUF file, and why one is refused
+//! - [`shown`]: names out of files, made fit to be shown
 //! - [`sealed`]: the file format, [`sealed::seal_dir`] into it and [`sealed::SealedModel::unseal`] out of it
 //! - [`unsealed`]: plaintext that was checked to the last byte
 //! - [`progress`]: how far long work has come
@@ -29,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+pub mod gguf;
 pub mod key;
 pub mod limits;
 pub mod manifest;
@@ -36,6 +39,7 @@ pub mod name;
 pub mod progress;
 pub mod sealed;
 mod secret;
+pub mod shown;
 pub mod unsealed;
 pub mod wrap;
 

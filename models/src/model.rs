@@ -4,6 +4,7 @@
 //!
 //! - [`error`]: why files did not become a model
 //! - [`info`]: what a model is
+//! - [`parts`]: what a model is made of
 //!
 //! # Invariants
 //! The only door is an [`UnsealedModel`]: nothing unauthenticated is parsed. A model comes out whole or not
@@ -12,7 +13,9 @@
 pub mod error;
 pub(crate) mod files;
 pub mod info;
-pub mod name;
+pub(crate) mod parts;
+
+pub use crate::shown as name;
 
 use serde_json::Value;
 
@@ -26,6 +29,7 @@ use crate::unsealed::UnsealedModel;
 use error::{LoadError, SettingProblem};
 use files::ModelFiles;
 use info::ModelInfo;
+use parts::{DecoderParts, EmbedderParts};
 
 /// A loaded model.
 pub enum Model {
@@ -56,14 +60,14 @@ impl Model {
         let architecture =
             architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
         if let Some(family) = Family::of(architecture) {
-            return Ok(Self::Decoder(Box::new(Decoder::load(
-                family, &config, &mut files, progress,
-            )?)));
+            let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
+            return Ok(Self::Decoder(Box::new(Decoder::load(parts)?)));
         }
         match architecture {
-            "BertModel" => Ok(Self::Embedder(Box::new(Embedder::load(
-                &config, &mut files, progress,
-            )?))),
+            "BertModel" => {
+                let parts = EmbedderParts::of_folder(&config, &mut files, progress)?;
+                Ok(Self::Embedder(Box::new(Embedder::load(parts)?)))
+            }
             other => Err(config.unsupported("architectures", other)),
         }
     }

@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 use super::network::Network;
 use super::*;
+use crate::LoadError;
+use crate::config::embedder::EmbedderConfig;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
 use crate::testdata;
+use crate::weights::Weights;
 
 #[test]
 fn the_tiny_bert_agrees_with_transformers() {
