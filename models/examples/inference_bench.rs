@@ -14,7 +14,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anchorhold_models::{
-    Class, Decoder, Expected, Model, ModelKey, SamplingParams, SealOptions, SealedModel, Step, seal_dir,
+    Class, Decoder, Expected, LoadOptions, Model, ModelKey, SamplingParams, SealOptions, SealedModel, Step,
+    seal_dir,
 };
 
 const PROMPT: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside.";
@@ -56,7 +57,7 @@ fn answer(decoder: &Decoder, tokens: usize) -> Result<(usize, Duration, usize, D
     let begin = Instant::now();
     let mut prompt_time = Duration::ZERO;
     loop {
-        match generation.step()? {
+        match decoder.step(&mut [&mut generation]).remove(0)? {
             Step::Prefilling { .. } => prompt_time = begin.elapsed(),
             Step::Delta(_) => {}
             Step::Finished(finish) => {
@@ -98,5 +99,5 @@ fn through_sealing(folder: &Path, work: &Path) -> Result<Model, Box<dyn Error>> 
         max_plaintext: 1 << 40,
     };
     let unsealed = SealedModel::open(&sealed)?.unseal(key, &expected, &())?;
-    Ok(Model::load(unsealed, &())?)
+    Ok(Model::load(unsealed, LoadOptions::default(), &())?)
 }

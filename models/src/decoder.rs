@@ -23,11 +23,12 @@ pub(crate) use attention::{dot, softmax};
 use std::fmt;
 
 use crate::chat::{self, ChatError, ChatMessage};
-use crate::generation::{GenerateError, Generation};
+use crate::generation::{GenerateError, Generation, Step};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
 use crate::model::info::ModelInfo;
 use crate::model::name::ShownName;
+use crate::model::options::{LoadOptions, Memory};
 use crate::model::parts::DecoderParts;
 use crate::sampler::params::Sampling;
 use crate::template::Template;
@@ -115,7 +116,10 @@ impl From<TokenizeError> for PromptError {
 }
 
 impl Decoder {
-    pub(crate) fn load(parts: DecoderParts<'_>) -> Result<Self, LoadError> {
+    /// Positions of one answer, prompt included, that a page holds.
+    pub const PAGE: usize = cache::PAGE;
+
+    pub(crate) fn load(parts: DecoderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
         let DecoderParts {
             config,
             tokenizer,
@@ -132,7 +136,7 @@ impl Decoder {
         };
         let template = source.template.as_ref().map(compile).transpose()?;
         let pieces = tokenizer.pieces()?;
-        let network = Network::load(weights, config)?;
+        let network = Network::load(weights, config, options)?;
         let info = info(&network, template.is_some());
         Ok(Self {
             network,
@@ -196,12 +200,35 @@ impl Decoder {
         }
     }
 
-    /// Begins an answer. Computes nothing yet.
+    /// Begins an answer: reserves the pages that prompt and answer may take. Computes nothing yet.
     ///
     /// # Errors
-    /// When prompt and answer do not fit in the context.
-    pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation<'_>, GenerateError> {
+    /// When prompt and answer do not fit in the context, or in the pages that are free.
+    pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation, GenerateError> {
         Generation::new(self, prompt, sampling)
+    }
+
+    /// One pass over the weights for all that run: each gets one token, or the next slice of its prompt. Slices are
+    /// bounded together, so that those who wait for a token wait no longer than one pass. The results are in the
+    /// order of `running`; one that fails is of no more use and touches no other.
+    pub fn step(&self, running: &mut [&mut Generation]) -> Vec<Result<Step, GenerateError>> {
+        let mut budget = limits::PREFILL_SLICE;
+        running
+            .iter_mut()
+            .map(|generation| generation.advance(self, &mut budget))
+            .collect()
+    }
+
+    /// Pages of keys and values that nobody has, and all there are.
+    #[must_use]
+    pub fn pages(&self) -> (usize, usize) {
+        self.network.pages()
+    }
+
+    /// Bytes that the model takes, computed and not measured.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.network.memory()
     }
 
     /// More text cannot fit in the context, and splitting it would only take time.

@@ -95,4 +95,6 @@ pub use model::error::LoadError;
 #[cfg(feature = "inference")]
 pub use model::info::ModelInfo;
 #[cfg(feature = "inference")]
+pub use model::options::{KvPrecision, LoadOptions, Memory, Quantise};
+#[cfg(feature = "inference")]
 pub use sampler::params::{Sampling, SamplingError, SamplingParams};

@@ -4,6 +4,7 @@
 //!
 //! - [`error`]: why files did not become a model
 //! - [`info`]: what a model is
+//! - [`options`]: how it is loaded
 //! - [`parts`]: what a model is made of
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 pub mod error;
 pub(crate) mod files;
 pub mod info;
+pub mod options;
 pub(crate) mod parts;
 
 pub use crate::shown as name;
@@ -29,6 +31,7 @@ use crate::unsealed::UnsealedModel;
 use error::{LoadError, SettingProblem};
 use files::ModelFiles;
 use info::ModelInfo;
+use options::LoadOptions;
 use parts::{DecoderParts, EmbedderParts};
 
 /// A loaded model.
@@ -44,11 +47,19 @@ impl Model {
     ///
     /// # Errors
     /// When a file is missing, unsound or asks for something that is not supported, by its name.
-    pub fn load(model: UnsealedModel, progress: &dyn Progress) -> Result<Self, LoadError> {
-        Self::load_files(ModelFiles::new(model), progress)
+    pub fn load(
+        model: UnsealedModel,
+        options: LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        Self::load_files(ModelFiles::new(model), &options, progress)
     }
 
-    pub(crate) fn load_files(mut files: ModelFiles, progress: &dyn Progress) -> Result<Self, LoadError> {
+    pub(crate) fn load_files(
+        mut files: ModelFiles,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
         const FILE: &str = "config.json";
         let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
         let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
@@ -61,7 +72,7 @@ impl Model {
             architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
         if let Some(family) = Family::of(architecture) {
             let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
-            return Ok(Self::Decoder(Box::new(Decoder::load(parts)?)));
+            return Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)));
         }
         match architecture {
             "BertModel" => {

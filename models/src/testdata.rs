@@ -15,6 +15,7 @@ use crate::config::keys::{Keys, parse_object};
 use crate::decoder::Decoder;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
+use crate::model::options::LoadOptions;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -116,7 +117,7 @@ pub(crate) fn folder(path: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 pub(crate) fn load(files: Vec<(String, Vec<u8>)>) -> Result<Model, crate::LoadError> {
-    Model::load_files(ModelFiles::for_tests(files), &())
+    Model::load_files(ModelFiles::for_tests(files), &LoadOptions::default(), &())
 }
 
 /// The stories260K model, when it is there.

@@ -30,7 +30,10 @@ impl Backend for Model {
         let Self::Decoder(decoder) = self else {
             return Err(Refusal::WrongModelKind);
         };
-        Ok(Box::new(generation(decoder, order)?))
+        Ok(Box::new(Running {
+            decoder,
+            generation: generation(decoder, order)?,
+        }))
     }
 
     fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
@@ -52,7 +55,7 @@ impl Backend for Model {
     }
 }
 
-fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal> {
+fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
     let context = decoder.info().context_length;
     let too_long = Refusal::ContextExceeded { limit: context };
     let prompt = match order.prompt {
@@ -88,17 +91,29 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal
 fn refusal(error: GenerateError) -> Refusal {
     match error {
         GenerateError::ContextExceeded { context, .. } => Refusal::ContextExceeded { limit: context },
+        GenerateError::NeverFits { total, .. } => Refusal::ContextExceeded {
+            limit: total * Decoder::PAGE,
+        },
+        GenerateError::OutOfPages { .. } => Refusal::QueueFull,
         GenerateError::NotFinite | GenerateError::Compute => Refusal::Failed,
     }
 }
 
-impl Stepper for Generation<'_> {
+/// A text being generated, and the model that does it.
+struct Running<'m> {
+    decoder: &'m Decoder,
+    generation: Generation,
+}
+
+impl Stepper for Running<'_> {
     fn step(&mut self) -> Result<Step, Refusal> {
-        Generation::step(self).map_err(refusal)
+        let steps = self.decoder.step(&mut [&mut self.generation]);
+        let step = steps.into_iter().next().ok_or(Refusal::Failed)?;
+        step.map_err(refusal)
     }
 
     fn usage(&self) -> Usage {
-        Generation::usage(self)
+        self.generation.usage()
     }
 }
 

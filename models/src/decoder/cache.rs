@@ -6,16 +6,43 @@
 //! Pages are allocated whole and never moved or copied; all are wiped when the cache is dropped.
 //! Nothing is shared between sequences.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use zeroize::Zeroizing;
 
+use crate::config::decoder::DecoderConfig;
+use crate::limits::inference as limits;
+
 /// Positions in a page: at usual widths a page is some hundred KiB.
-pub(super) const PAGE: usize = 64;
+pub(super) const PAGE: usize = 32;
+
+/// Pages are not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPages {
+    Now { needed: usize, free: usize },
+    Ever { needed: usize, total: usize },
+}
+
+/// How many pages there are and how many are taken.
+pub(super) struct Pages {
+    total: usize,
+    taken: AtomicUsize,
+    page_bytes: u64,
+}
+
+/// Pages of one sequence, given back when dropped.
+struct Reserved {
+    pages: Arc<Pages>,
+    count: usize,
+}
 
 /// Keys and values of all layers.
 pub(crate) struct Cache {
     pub(super) layers: Vec<LayerCache>,
     /// Positions that all layers hold.
     pub(super) length: usize,
+    reserved: Option<Reserved>,
 }
 
 /// Keys and values of one layer. A page is `[kv head][position][head width]`.
@@ -26,23 +53,92 @@ pub(super) struct LayerCache {
     head_width: usize,
 }
 
+impl Pages {
+    pub(super) fn new(config: &DecoderConfig, bytes: Option<u64>) -> Self {
+        let position =
+            (2 * size_of::<f32>() * config.windows.len() * config.kv_heads * config.head_width) as u64;
+        let page_bytes = position * PAGE as u64;
+        let contexts = config.context.div_ceil(PAGE).saturating_mul(limits::KV_CONTEXTS);
+        let affordable =
+            usize::try_from(bytes.unwrap_or(limits::KV_BYTES) / page_bytes).unwrap_or(usize::MAX);
+        Self {
+            total: if bytes.is_some() {
+                affordable
+            } else {
+                affordable.min(contexts)
+            }
+            .max(1),
+            taken: AtomicUsize::new(0),
+            page_bytes,
+        }
+    }
+
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    pub(super) fn free(&self) -> usize {
+        self.total.saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.page_bytes * self.total as u64
+    }
+
+    fn reserve(self: &Arc<Self>, needed: usize) -> Result<Reserved, NoPages> {
+        let total = self.total;
+        if needed > total {
+            return Err(NoPages::Ever { needed, total });
+        }
+        let take = |taken: usize| (needed <= total - taken).then_some(taken + needed);
+        match self
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+        {
+            Ok(_) => Ok(Reserved {
+                pages: Arc::clone(self),
+                count: needed,
+            }),
+            Err(taken) => Err(NoPages::Now {
+                needed,
+                free: total - taken,
+            }),
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.pages.taken.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
 impl Cache {
-    pub(super) fn new(layers: usize, kv_heads: usize, head_width: usize) -> Self {
-        let layer = || LayerCache {
+    /// Reserves pages for so many positions.
+    pub(super) fn new(config: &DecoderConfig, pages: &Arc<Pages>, positions: usize) -> Result<Self, NoPages> {
+        let reserved = Some(pages.reserve(positions.div_ceil(PAGE))?);
+        let layer = |_| LayerCache {
             keys: Vec::new(),
             values: Vec::new(),
-            kv_heads,
-            head_width,
+            kv_heads: config.kv_heads,
+            head_width: config.head_width,
         };
-        Self {
-            layers: (0..layers).map(|_| layer()).collect(),
+        Ok(Self {
+            layers: (0..config.windows.len()).map(layer).collect(),
             length: 0,
-        }
+            reserved,
+        })
     }
 
     /// Positions computed.
     pub(crate) fn length(&self) -> usize {
         self.length
+    }
+
+    /// Wipes and gives back all pages: nothing more is computed for this sequence.
+    pub(crate) fn release(&mut self) {
+        self.layers.clear();
+        self.reserved = None;
     }
 }
 

@@ -6,15 +6,18 @@
 //! Every tensor has been checked against the configuration. Ids are below the vocabulary's size and
 //! positions below the context's length: callers check, and a slip is a [`ComputeError`].
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::block::Block;
-use super::cache::Cache;
+use super::cache::{Cache, NoPages, Pages};
 use super::norm::RmsNorm;
 use super::rope::Rope;
 use crate::config::decoder::DecoderConfig;
 use crate::matrix::{ComputeError, Matrix, Rows};
 use crate::model::error::LoadError;
+use crate::model::options::{LoadOptions, Memory};
 use crate::weights::Weights;
 
 pub(crate) struct Network {
@@ -26,6 +29,7 @@ pub(crate) struct Network {
     /// `None` when the embedding table is used.
     head: Option<Matrix>,
     parameters: u64,
+    pages: Arc<Pages>,
 }
 
 /// Which positions' logits are wanted.
@@ -38,7 +42,11 @@ pub(crate) enum Logits {
 }
 
 impl Network {
-    pub(crate) fn load(mut weights: Weights<'_>, config: DecoderConfig) -> Result<Self, LoadError> {
+    pub(crate) fn load(
+        mut weights: Weights<'_>,
+        config: DecoderConfig,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
         let vocabulary = |name: &str| [(name.to_owned(), config.vocabulary)];
         let embedding = Matrix::load(
             &mut weights,
@@ -70,6 +78,7 @@ impl Network {
         // Angle steps that older versions of transformers saved; they follow from the configuration.
         let parameters = weights.finish(|name| name.ends_with("rotary_emb.inv_freq"))?;
         let rope = Rope::new(&config.rope, config.head_width);
+        let pages = Arc::new(Pages::new(&config, options.kv_bytes));
         Ok(Self {
             config,
             embedding,
@@ -78,6 +87,7 @@ impl Network {
             rope,
             head,
             parameters,
+            pages,
         })
     }
 
@@ -89,8 +99,21 @@ impl Network {
         self.parameters
     }
 
-    pub(crate) fn new_cache(&self) -> Cache {
-        Cache::new(self.blocks.len(), self.config.kv_heads, self.config.head_width)
+    /// Room for so many positions of a new sequence.
+    pub(crate) fn new_cache(&self, positions: usize) -> Result<Cache, NoPages> {
+        Cache::new(&self.config, &self.pages, positions)
+    }
+
+    pub(crate) fn pages(&self) -> (usize, usize) {
+        (self.pages.free(), self.pages.total())
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        Memory {
+            weights: self.parameters * 4,
+            kv: self.pages.bytes(),
+            scratch: 0,
+        }
     }
 
     /// Appends `ids` to the sequence of `cache`. Returns the wanted logits, row by row.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::network::{Logits, Network};
 use crate::config::decoder::{DecoderConfig, Family};
 use crate::model::files::ModelFiles;
+use crate::model::options::LoadOptions;
 use crate::sampler::logprobs::normaliser;
 use crate::testdata;
 use crate::weights::Weights;
@@ -18,7 +19,12 @@ fn tiny(name: &str) -> (Network, Value) {
     let family = Family::of(config["architectures"][0].as_str().unwrap()).unwrap();
     let config = testdata::with_config(&config, |keys| DecoderConfig::read(family, keys)).unwrap();
     let mut files = ModelFiles::for_tests(testdata::folder(&path));
-    let network = Network::load(Weights::open(&mut files, &()).unwrap(), config).unwrap();
+    let network = Network::load(
+        Weights::open(&mut files, &()).unwrap(),
+        config,
+        &LoadOptions::default(),
+    )
+    .unwrap();
     (network, testdata::json(path.join("reference.json")))
 }
 
@@ -31,7 +37,7 @@ fn highest(logits: &[f32]) -> u32 {
 }
 
 fn greedy(network: &Network, prompt: &[u32], count: usize) -> Vec<u32> {
-    let mut cache = network.new_cache();
+    let mut cache = network.new_cache(256).unwrap();
     let mut logits = network.forward(prompt, &mut cache, Logits::Last).unwrap();
     let mut ids = Vec::new();
     while ids.len() < count {
@@ -50,7 +56,7 @@ fn agrees(name: &str) {
         let prompt = testdata::ids(&case["prompt_ids"]);
         let expected = testdata::floats(&case["last_logits"]);
         let last = network
-            .forward(&prompt, &mut network.new_cache(), Logits::Last)
+            .forward(&prompt, &mut network.new_cache(256).unwrap(), Logits::Last)
             .unwrap();
         assert!(
             testdata::largest_difference(&last, &expected) < TOLERANCE,
@@ -59,7 +65,7 @@ fn agrees(name: &str) {
         );
 
         // In slices, as prompts are computed.
-        let mut cache = network.new_cache();
+        let mut cache = network.new_cache(256).unwrap();
         let mut sliced = network.forward(&prompt[..1], &mut cache, Logits::Last).unwrap();
         for slice in prompt[1..].chunks(7) {
             sliced = network.forward(slice, &mut cache, Logits::Last).unwrap();
@@ -68,7 +74,7 @@ fn agrees(name: &str) {
 
         if let Some(all) = case["all_logits"].as_array() {
             let every = network
-                .forward(&prompt, &mut network.new_cache(), Logits::All)
+                .forward(&prompt, &mut network.new_cache(256).unwrap(), Logits::All)
                 .unwrap();
             for (row, expected) in every.chunks_exact(expected.len()).zip(all) {
                 assert!(testdata::largest_difference(row, &testdata::floats(expected)) < TOLERANCE);
@@ -112,15 +118,15 @@ fn ids_and_positions_out_of_range_are_errors_not_panics() {
     let (network, _) = tiny("llama");
     assert!(
         network
-            .forward(&[256], &mut network.new_cache(), Logits::Last)
+            .forward(&[256], &mut network.new_cache(256).unwrap(), Logits::Last)
             .is_err()
     );
     assert!(
         network
-            .forward(&[], &mut network.new_cache(), Logits::Last)
+            .forward(&[], &mut network.new_cache(256).unwrap(), Logits::Last)
             .is_err()
     );
-    let mut cache = network.new_cache();
+    let mut cache = network.new_cache(256).unwrap();
     assert!(network.forward(&[1; 256], &mut cache, Logits::None).is_ok());
     assert!(network.forward(&[1], &mut cache, Logits::Last).is_err());
 }
@@ -137,7 +143,7 @@ fn stories260k_agrees_with_its_reference() {
     for case in reference["cases"].as_array().unwrap() {
         let prompt = testdata::ids(&case["prompt_ids"]);
         let logits = network
-            .forward(&prompt, &mut network.new_cache(), Logits::Last)
+            .forward(&prompt, &mut network.new_cache(256).unwrap(), Logits::Last)
             .unwrap();
         for pair in case["first_step_top20"].as_array().unwrap() {
             let id = pair[0].as_u64().unwrap() as usize;
@@ -160,7 +166,11 @@ fn stories260k_finds_its_own_kind_of_text_as_likely_as_the_reference_does() {
     let prompt = decoder.text_prompt(nll["text"].as_str().unwrap()).unwrap();
     let logits = decoder
         .network()
-        .forward(prompt.ids(), &mut decoder.network().new_cache(), Logits::All)
+        .forward(
+            prompt.ids(),
+            &mut decoder.network().new_cache(256).unwrap(),
+            Logits::All,
+        )
         .unwrap();
     let predictions = prompt.len() - 1;
     assert_eq!(predictions as u64, nll["tokens"].as_u64().unwrap());

@@ -259,7 +259,7 @@ fn a_folder_becomes_a_sealed_file_and_the_sealed_file_a_model() {
         .unwrap()
         .unseal(key, &expected, &())
         .unwrap();
-    let model = Model::load(unsealed, &()).unwrap();
+    let model = Model::load(unsealed, LoadOptions::default(), &()).unwrap();
     assert_eq!(model.info().parameters, 260_032);
 }
 
@@ -305,5 +305,5 @@ fn a_model_may_be_handed_to_another_thread() {
     fn shareable<T: Sync>() {}
     sendable::<Model>();
     shareable::<Model>();
-    sendable::<crate::Generation<'_>>();
+    sendable::<crate::Generation>();
 }
