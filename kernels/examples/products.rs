@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anchorhold_kernels::{Activations, BlockFormat, KernelSet, Kernels, Matrix, Pool, Precision, multiply};
@@ -69,54 +70,73 @@ fn measure(kernels: Kernels, pool: &Pool, format: BlockFormat, precision: Precis
         bytes as f64 / packing / 1e9
     );
     for rows in [1, 2, 4, 8, 12, 16] {
-        let seconds = median(7, || step(kernels, pool, &matrices, rows));
+        let (median, quick) = passes(7, || step(kernels, pool, &matrices, rows));
         println!(
-            "  decode, {rows:2} rows: {:7.2} ms, {:5.1} GB/s, {:6.1} tokens/s",
-            seconds * 1e3,
-            bytes as f64 / seconds / 1e9,
-            rows as f64 / seconds
+            "  decode, {rows:2} rows: {:7.2} ms, {:5.1} GB/s, {:6.1} tokens/s; undisturbed {:7.2} ms, {:6.1} tokens/s",
+            median * 1e3,
+            bytes as f64 / median / 1e9,
+            rows as f64 / median,
+            quick * 1e3,
+            rows as f64 / quick
         );
     }
     let rows = 512;
     let layers = 4;
     let some = &matrices[..LAYER.len() * layers];
-    let seconds = median(3, || step(kernels, pool, some, rows)) * (LAYERS as f64 / layers as f64);
+    let share = layers as f64 / LAYERS as f64;
+    let (median, quick) = passes(3, || step(kernels, pool, some, rows));
     let products: usize = LAYER.iter().map(|(outputs, inputs)| outputs * inputs).sum();
     println!(
-        "  prefill of {rows}: {:6.1} tokens/s, {:.3} T operations/s",
-        rows as f64 / seconds,
-        2.0 * (products * LAYERS * rows) as f64 / seconds / 1e12
+        "  prefill of {rows}: {:6.1} tokens/s, {:.3} T operations/s; undisturbed {:6.1} tokens/s",
+        rows as f64 / median * share,
+        2.0 * (products * layers * rows) as f64 / median / 1e12,
+        rows as f64 / quick * share
     );
 }
 
-/// All products of one pass, activations prepared where a model would.
-fn step(kernels: Kernels, pool: &Pool, matrices: &[Matrix], rows: usize) {
+/// All products of one pass, activations prepared where a model would; seconds of each, by shape.
+fn step(kernels: Kernels, pool: &Pool, matrices: &[Matrix], rows: usize) -> Vec<((usize, usize), f64)> {
     let widest = 3072;
     let values: Vec<f32> = (0..rows * widest)
         .map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0)
         .collect();
     let mut out = vec![0f32; rows * HEAD.0];
     let mut activations = Activations::new(kernels);
+    let mut times = Vec::new();
     for (index, matrix) in matrices.iter().enumerate() {
+        let start = Instant::now();
         // Queries, keys and values share theirs, and so do gate and up.
         if ![1, 2, 5].contains(&(index % LAYER.len())) || index + 1 == matrices.len() {
             let values = &values[..rows * matrix.inputs()];
             activations.prepare(pool, &[matrix.precision()], matrix.inputs(), values);
         }
         multiply(pool, matrix, &activations, &mut out[..rows * matrix.outputs()]);
+        times.push(((matrix.outputs(), matrix.inputs()), start.elapsed().as_secs_f64()));
     }
+    times
 }
 
-fn median(times: usize, work: impl Fn()) -> f64 {
-    let mut seconds: Vec<f64> = (0..times)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed().as_secs_f64()
+/// The median pass, and a pass in which each product takes as long as the fastest twentieth of its shape did: what a
+/// machine without neighbours would need.
+fn passes(times: usize, pass: impl Fn() -> Vec<((usize, usize), f64)>) -> (f64, f64) {
+    let mut whole = Vec::new();
+    let mut by_shape: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
+    for _ in 0..times {
+        let seconds = pass();
+        whole.push(seconds.iter().map(|(_, seconds)| seconds).sum());
+        for (shape, seconds) in seconds {
+            by_shape.entry(shape).or_default().push(seconds);
+        }
+    }
+    whole.sort_by(f64::total_cmp);
+    let quick: f64 = by_shape
+        .into_values()
+        .map(|mut seconds| {
+            seconds.sort_by(f64::total_cmp);
+            seconds[seconds.len() / 20] * (seconds.len() / times) as f64
         })
-        .collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds[times / 2]
+        .sum();
+    (whole[times / 2], quick)
 }
 
 fn random(format: BlockFormat, precision: Precision, outputs: usize, inputs: usize) -> Matrix {

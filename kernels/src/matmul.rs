@@ -8,6 +8,7 @@
 //! - `rounding`: activations in 8 bits
 //! - `dispatch`: which kernel it is
 //! - `scalar`: plain kernels
+//! - `vectors_256`, `avx2`, `avx_vnni`: kernels of 256 bits
 //! - `avx512`: kernels of 512 bits
 //! - `output`: a result that threads share
 //!
@@ -19,12 +20,18 @@
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod dispatch;
 mod output;
 mod panel;
 mod rounding;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod vectors_256;
 
 pub use activations::Activations;
 

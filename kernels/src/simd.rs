@@ -8,8 +8,9 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch,
-    _mm256_loadu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps,
+    __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
+    _mm_prefetch, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_storeu_ps,
 };
 
 use crate::memory::Number;
@@ -20,6 +21,15 @@ pub(crate) fn load_128<T: Number, const COUNT: usize>(numbers: &[T; COUNT]) -> _
     const { assert!(size_of::<[T; COUNT]>() == 16) };
     // SAFETY: 16 bytes that are borrowed, and any bytes are a vector.
     unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) }
+}
+
+/// Into the lower half.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn load_64<T: Number>(numbers: &[T; 8]) -> __m128i {
+    const { assert!(size_of::<[T; 8]>() == 8) };
+    // SAFETY: 8 bytes that are borrowed, and any bytes are a vector.
+    unsafe { _mm_loadl_epi64(numbers.as_ptr().cast()) }
 }
 
 #[inline]
@@ -39,6 +49,13 @@ pub(crate) fn load_512<T: Number, const COUNT: usize>(numbers: &[T; COUNT]) -> _
 }
 
 #[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn load_8(numbers: &[f32; 8]) -> __m256 {
+    // SAFETY: eight numbers that are borrowed.
+    unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
+}
+
+#[inline]
 #[target_feature(enable = "avx512f")]
 pub(crate) fn load_16(numbers: &[f32; 16]) -> __m512 {
     // SAFETY: sixteen numbers that are borrowed.
@@ -50,6 +67,13 @@ pub(crate) fn load_16(numbers: &[f32; 16]) -> __m512 {
 pub(crate) fn store_16(numbers: &mut [f32; 16], vector: __m512) {
     // SAFETY: sixteen numbers that are borrowed to write.
     unsafe { _mm512_storeu_ps(numbers.as_mut_ptr(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
+    // SAFETY: eight numbers that are borrowed to write.
+    unsafe { _mm256_storeu_ps(numbers.as_mut_ptr(), vector) }
 }
 
 /// The same bits as pairs of bf16.

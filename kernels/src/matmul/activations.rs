@@ -197,7 +197,7 @@ impl Activations {
     }
 
     fn prepare_rounded(&mut self, pool: &Pool, values: &[f32]) {
-        let layout = Layout::of_floats(self.kernels.set());
+        let layout = Layout::of_rounded(self.kernels.set());
         let shape = (self.rows, self.width);
         columns(pool, &mut self.rounded, layout, shape, values, |number| {
             bf16_to_f32(f32_to_bf16(number))

@@ -32,28 +32,6 @@ pub(super) use plain::{bf16, f16, f32, pairs};
 /// Tiles that are asked for ahead of their use.
 const AHEAD: usize = 6;
 
-/// Calls a kernel made for the height of the panel.
-macro_rules! by_height {
-    ($kernel:ident, $tiles:expr, $panel:expr, $out:expr) => {
-        match $panel.rows {
-            1 => $kernel::<1>($tiles, $panel, $out),
-            2 => $kernel::<2>($tiles, $panel, $out),
-            3 => $kernel::<3>($tiles, $panel, $out),
-            4 => $kernel::<4>($tiles, $panel, $out),
-            5 => $kernel::<5>($tiles, $panel, $out),
-            6 => $kernel::<6>($tiles, $panel, $out),
-            7 => $kernel::<7>($tiles, $panel, $out),
-            8 => $kernel::<8>($tiles, $panel, $out),
-            9 => $kernel::<9>($tiles, $panel, $out),
-            10 => $kernel::<10>($tiles, $panel, $out),
-            11 => $kernel::<11>($tiles, $panel, $out),
-            12 => $kernel::<12>($tiles, $panel, $out),
-            _ => unreachable!("a panel of these kernels has 1 to 12 rows"),
-        }
-    };
-}
-use by_height;
-
 /// Sums of one block, one vector a row, from where they start.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -50,6 +50,14 @@ impl Layout {
         }
     }
 
+    /// For bf16 that is multiplied as binary32: the weights need registers more.
+    pub(crate) fn of_rounded(set: KernelSet) -> Self {
+        match set {
+            KernelSet::Avx2 | KernelSet::AvxVnni => Self::interleaved(4),
+            _ => Self::interleaved(12),
+        }
+    }
+
     pub(crate) fn of_pairs(set: KernelSet) -> Self {
         match set {
             KernelSet::Amx => Self::by_row(),
@@ -101,6 +109,19 @@ impl Iterator for Spans {
         (index < self.panels).then(|| self.at(index))
     }
 }
+
+/// Calls a kernel made for the height of the panel, one of those named.
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_height {
+    ($kernel:ident($tiles:expr, $panel:expr, $out:expr), $($height:literal)*) => {
+        match $panel.rows {
+            $($height => $kernel::<$height>($tiles, $panel, $out),)*
+            _ => unreachable!("a panel is as high as its layout allows"),
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use by_height;
 
 /// 8-bit activations of one panel. `M` rows; a block is 32 inputs.
 pub(crate) struct IntegerPanel<'a> {

@@ -10,8 +10,8 @@ use std::arch::x86_64::{
 };
 
 use super::super::Block;
-use super::super::panel::IntegerPanel;
-use super::{AHEAD, add, by_height, halves, scale_and_add, started, write};
+use super::super::panel::{IntegerPanel, by_height};
+use super::{AHEAD, add, halves, scale_and_add, started, write};
 use crate::packed::tile::Tile8;
 use crate::simd::{load_512, prefetch};
 
@@ -20,7 +20,7 @@ pub(in super::super) fn q8(tiles: &[Tile8], panel: &IntegerPanel<'_>, out: &mut 
     if panel.rows == 1 {
         one(tiles, panel, out);
     } else {
-        by_height!(rows, tiles, panel, out);
+        by_height!(rows(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
     }
 }
 

@@ -10,8 +10,8 @@ use std::arch::x86_64::{
 };
 
 use super::super::Block;
-use super::super::panel::IntegerPanel;
-use super::{add, by_height, halves, lower, scale_and_add, started, upper, write};
+use super::super::panel::{IntegerPanel, by_height};
+use super::{add, halves, lower, scale_and_add, started, upper, write};
 use crate::packed::tile::Tile4;
 use crate::simd::{load_512, prefetch};
 
@@ -23,7 +23,7 @@ pub(in super::super) fn q4(tiles: &[Tile4], panel: &IntegerPanel<'_>, out: &mut 
     if panel.rows == 1 {
         one(tiles, panel, out);
     } else {
-        by_height!(rows, tiles, panel, out);
+        by_height!(rows(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
     }
 }
 

@@ -12,19 +12,19 @@ use std::arch::x86_64::{
 };
 
 use super::super::Block;
-use super::super::panel::IntegerPanel;
-use super::{add, by_height, halves, lower, scale_and_add, started, upper, write};
+use super::super::panel::{IntegerPanel, by_height};
+use super::{add, halves, lower, scale_and_add, started, upper, write};
 use crate::packed::tile::{LANES, Tile4K, Tile6K};
 use crate::simd::{load_128, load_512, prefetch};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn q4k(tiles: &[Tile4K], panel: &IntegerPanel<'_>, out: &mut Block) {
-    by_height!(rows_4, tiles, panel, out);
+    by_height!(rows_4(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn q6k(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut Block) {
-    by_height!(rows_6, tiles, panel, out);
+    by_height!(rows_6(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 /// Sixteen small unsigned numbers.

@@ -11,8 +11,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::Block;
-use super::super::panel::{FloatPanel, PairPanel};
-use super::by_height;
+use super::super::panel::{FloatPanel, PairPanel, by_height};
 use crate::packed::tile::{TileBf16, TileF16, TileF32};
 use crate::simd::{load_16, load_256, load_512, pairs_512, prefetch, store_16};
 
@@ -24,23 +23,23 @@ type Sums<const M: usize> = ([__m512; M], [__m512; M]);
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn f32(tiles: &[TileF32], panel: &FloatPanel<'_>, out: &mut Block) {
-    by_height!(rows_f32, tiles, panel, out);
+    by_height!(rows_f32(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn f16(tiles: &[TileF16], panel: &FloatPanel<'_>, out: &mut Block) {
-    by_height!(rows_f16, tiles, panel, out);
+    by_height!(rows_f16(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 /// Weights in bf16 without instructions for them.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn bf16(tiles: &[TileBf16], panel: &FloatPanel<'_>, out: &mut Block) {
-    by_height!(rows_bf16, tiles, panel, out);
+    by_height!(rows_bf16(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
 pub(in super::super) fn pairs(tiles: &[TileBf16], panel: &PairPanel<'_>, out: &mut Block) {
-    by_height!(rows_pairs, tiles, panel, out);
+    by_height!(rows_pairs(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 #[inline]
