@@ -5,6 +5,9 @@
 //! # Invariants
 //! A [`Kernels`] never names a set that this CPU, and the system on it, does not run.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -69,8 +72,7 @@ impl KernelSet {
                 Self::AvxVnni => avx2 && is_x86_feature_detected!("avxvnni"),
                 Self::Avx512Vnni => avx512(),
                 Self::Avx512Bf16 => avx512() && is_x86_feature_detected!("avx512bf16"),
-                // Until its kernels are here.
-                Self::Amx => false,
+                Self::Amx => avx512() && is_x86_feature_detected!("avx512bf16") && amx::is_here(),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

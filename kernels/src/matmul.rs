@@ -10,6 +10,7 @@
 //! - `scalar`: plain kernels
 //! - `vectors_256`, `avx2`, `avx_vnni`: kernels of 256 bits
 //! - `avx512`: kernels of 512 bits
+//! - `amx`: kernels of tiles, for panels of many rows
 //! - `output`: a result that threads share
 //!
 //! # Invariants
@@ -19,6 +20,8 @@
 #![allow(unsafe_code)]
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -10,7 +10,7 @@
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
     _mm_prefetch, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_storeu_ps,
+    _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
 use crate::memory::Number;
@@ -74,6 +74,13 @@ pub(crate) fn store_16(numbers: &mut [f32; 16], vector: __m512) {
 pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
     // SAFETY: eight numbers that are borrowed to write.
     unsafe { _mm256_storeu_ps(numbers.as_mut_ptr(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_512(bytes: &mut [u8; 64], vector: __m512i) {
+    // SAFETY: 64 bytes that are borrowed to write.
+    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) }
 }
 
 /// The same bits as pairs of bf16.

@@ -10,7 +10,7 @@
 use super::panel::{FloatPanel, IntegerPanel, PairPanel};
 use super::{Block, scalar};
 #[cfg(target_arch = "x86_64")]
-use super::{avx_vnni, avx2, avx512};
+use super::{amx, avx_vnni, avx2, avx512};
 use crate::cpu::KernelSet;
 use crate::packed::tile::{Tile4, Tile4K, Tile6K, Tile8, TileBf16, TileF16, TileF32};
 
@@ -33,14 +33,14 @@ macro_rules! kernels {
 }
 
 kernels! {
-    q8(Tile8, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 | Amx => avx512;
-    q4(Tile4, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 | Amx => avx512;
-    q4k(Tile4K, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 | Amx => avx512;
-    q6k(Tile6K, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 | Amx => avx512;
+    q8(Tile8, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 => avx512, Amx => amx;
+    q4(Tile4, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 => avx512, Amx => amx;
+    q4k(Tile4K, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 => avx512, Amx => amx;
+    q6k(Tile6K, IntegerPanel): Avx2 => avx2, AvxVnni => avx_vnni, Avx512Vnni | Avx512Bf16 => avx512, Amx => amx;
     f32(TileF32, FloatPanel): Avx2 | AvxVnni => avx2, Avx512Vnni | Avx512Bf16 | Amx => avx512;
     f16(TileF16, FloatPanel): Avx2 | AvxVnni => avx2, Avx512Vnni | Avx512Bf16 | Amx => avx512;
     bf16(TileBf16, FloatPanel): Avx2 | AvxVnni => avx2, Avx512Vnni => avx512;
-    pairs(TileBf16, PairPanel): Avx512Bf16 => avx512;
+    pairs(TileBf16, PairPanel): Avx512Bf16 => avx512, Amx => amx;
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]

@@ -119,6 +119,12 @@ macro_rules! by_height {
             _ => unreachable!("a panel is as high as its layout allows"),
         }
     };
+    ($kernel:ident[$unit:ident]($tiles:expr, $panel:expr, $out:expr), $($height:literal)*) => {
+        match $panel.rows {
+            $($height => $kernel::<$unit, $height>($tiles, $panel, $out),)*
+            _ => unreachable!("a panel is as high as its layout allows"),
+        }
+    };
 }
 #[cfg(target_arch = "x86_64")]
 pub(super) use by_height;
