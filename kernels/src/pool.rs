@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 const SPINS: usize = 2_000;
 
 /// What all take part in.
-type Work = dyn Fn(usize) + Sync;
+type Work = dyn Fn(usize, usize) + Sync;
 
 /// Threads for one operation at a time.
 pub struct Pool {
@@ -68,11 +68,11 @@ impl Pool {
             ended: AtomicBool::new(false),
         });
         let workers = (1..threads)
-            .map(|_| {
+            .map(|thread| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new()
                     .name("compute".to_owned())
-                    .spawn(move || shared.serve())
+                    .spawn(move || shared.serve(thread))
                     .expect("the system gives a thread for each core")
             })
             .collect();
@@ -94,18 +94,29 @@ impl Pool {
     /// # Panics
     /// When a part panics, after the others that had begun are done.
     pub fn run(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.run_on(parts, &|_, part| work(part));
+    }
+
+    /// As [`Self::run`], with the thread's number first: below [`Self::threads`], and never the same for two parts at a
+    /// time.
+    ///
+    /// # Panics
+    /// When a part panics, after the others that had begun are done.
+    pub fn run_on(&self, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         if parts == 0 {
             return;
         }
-        if self.workers.is_empty() || parts == 1 {
-            (0..parts).for_each(work);
+        if self.workers.is_empty() {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            (0..parts).for_each(|part| work(0, part));
             return;
         }
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &*self.shared;
         // SAFETY: only the lifetime is changed. Workers use the pointer between entering (`inside` counts them, set
         // here before they are woken) and leaving, and this function does not return before all have left.
-        let work: *const Work = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), *const Work>(work) };
+        let work: *const Work =
+            unsafe { std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), *const Work>(work) };
         let job = Job { work, parts };
         shared.next.store(0, Ordering::Relaxed);
         shared.inside.store(self.workers.len(), Ordering::Relaxed);
@@ -115,7 +126,7 @@ impl Pool {
             shared.epoch.fetch_add(1, Ordering::Release);
         }
         shared.wake.notify_all();
-        let own = catch_unwind(AssertUnwindSafe(|| shared.take_parts(job)));
+        let own = catch_unwind(AssertUnwindSafe(|| shared.take_parts(job, 0)));
         if own.is_err() {
             shared.next.store(parts, Ordering::Relaxed);
         }
@@ -147,7 +158,7 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn take_parts(&self, job: Job) {
+    fn take_parts(&self, job: Job, thread: usize) {
         // SAFETY: see `Pool::run`: the borrow outlives everyone inside.
         let work = unsafe { &*job.work };
         loop {
@@ -155,11 +166,11 @@ impl Shared {
             if part >= job.parts {
                 return;
             }
-            work(part);
+            work(thread, part);
         }
     }
 
-    fn serve(&self) {
+    fn serve(&self, thread: usize) {
         let mut seen = 0;
         loop {
             seen = self.wait_for_change(seen);
@@ -168,7 +179,7 @@ impl Shared {
             }
             let job = *self.job.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(job) = job {
-                if catch_unwind(AssertUnwindSafe(|| self.take_parts(job))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| self.take_parts(job, thread))).is_err() {
                     self.next.store(job.parts, Ordering::Relaxed);
                     self.panicked.store(true, Ordering::Relaxed);
                 }
