@@ -2,28 +2,32 @@
 //!
 //! Why apart: it joins the computation with the model's own tokenizer and template.
 //!
-//! - [`network`]: from ids to logits, of [`block`]s with [`attention`] and [`mlp`]
+//! - [`pass`]: all that runs goes over the weights together
+//! - [`network`]: from ids to logits, of [`block`]s with [`mlp`]
 //! - [`rope`], [`norm`]: positions and scales
 //! - [`cache`]: keys and values of one sequence
+//! - [`scratch`]: what a pass works in
 //!
 //! # Invariants
 //! Only a [`Prompt`] made here starts a [`Generation`]: its ids are of this vocabulary and its control
 //! tokens are the template's.
 
-mod attention;
 mod block;
 pub(crate) mod cache;
 mod mlp;
 pub(crate) mod network;
 mod norm;
+mod pass;
 mod rope;
-
-pub(crate) use attention::{dot, softmax};
+mod scratch;
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anchorhold_kernels::kv;
 
 use crate::chat::{self, ChatError, ChatMessage};
-use crate::generation::{GenerateError, Generation, Step};
+use crate::generation::{GenerateError, Generation};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
 use crate::model::info::ModelInfo;
@@ -34,10 +38,14 @@ use crate::sampler::params::Sampling;
 use crate::template::Template;
 use crate::tokenizer::{Ids, Pieces, TokenizeError, Tokenizer};
 use network::Network;
+use scratch::Scratch;
 
 /// A decoder with its tokenizer and template.
 pub struct Decoder {
     network: Network,
+    scratch: Mutex<Scratch>,
+    /// Generations of other models are told by it.
+    identity: Arc<()>,
     tokenizer: Tokenizer,
     pieces: Pieces,
     template: Option<Template>,
@@ -117,7 +125,7 @@ impl From<TokenizeError> for PromptError {
 
 impl Decoder {
     /// Positions of one answer, prompt included, that a page holds.
-    pub const PAGE: usize = cache::PAGE;
+    pub const PAGE: usize = kv::POSITIONS;
 
     pub(crate) fn load(parts: DecoderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
         let DecoderParts {
@@ -139,6 +147,8 @@ impl Decoder {
         let network = Network::load(weights, config, options)?;
         let info = info(&network, template.is_some());
         Ok(Self {
+            scratch: Mutex::new(network.new_scratch()),
+            identity: Arc::new(()),
             network,
             tokenizer,
             pieces,
@@ -208,17 +218,6 @@ impl Decoder {
         Generation::new(self, prompt, sampling)
     }
 
-    /// One pass over the weights for all that run: each gets one token, or the next slice of its prompt. Slices are
-    /// bounded together, so that those who wait for a token wait no longer than one pass. The results are in the
-    /// order of `running`; one that fails is of no more use and touches no other.
-    pub fn step(&self, running: &mut [&mut Generation]) -> Vec<Result<Step, GenerateError>> {
-        let mut budget = limits::PREFILL_SLICE;
-        running
-            .iter_mut()
-            .map(|generation| generation.advance(self, &mut budget))
-            .collect()
-    }
-
     /// Pages of keys and values that nobody has, and all there are.
     #[must_use]
     pub fn pages(&self) -> (usize, usize) {
@@ -228,7 +227,8 @@ impl Decoder {
     /// Bytes that the model takes, computed and not measured.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        self.network.memory()
+        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.network.memory(&scratch)
     }
 
     /// More text cannot fit in the context, and splitting it would only take time.
@@ -241,6 +241,10 @@ impl Decoder {
 
     pub(crate) fn network(&self) -> &Network {
         &self.network
+    }
+
+    pub(crate) fn identity(&self) -> &Arc<()> {
+        &self.identity
     }
 
     pub(crate) fn pieces(&self) -> &Pieces {

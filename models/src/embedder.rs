@@ -17,6 +17,7 @@ use crate::limits::inference as limits;
 use crate::matrix::ComputeError;
 use crate::model::error::LoadError;
 use crate::model::info::ModelInfo;
+use crate::model::options::LoadOptions;
 use crate::model::parts::EmbedderParts;
 use crate::tokenizer::{TokenizeError, Tokenizer};
 use network::Network;
@@ -73,7 +74,7 @@ pub enum EmbedError {
     Tokenizer,
     /// The model computed a NaN or an infinity.
     NotFinite,
-    /// The tensor library failed.
+    /// An operation was given sizes that do not fit.
     Compute,
 }
 
@@ -87,7 +88,7 @@ impl fmt::Display for EmbedError {
             Self::TooManyBytes { index } => write!(f, "text {index} is too long"),
             Self::Tokenizer => f.write_str("the model's tokenizer failed"),
             Self::NotFinite => f.write_str("the model computed a number that is not finite"),
-            Self::Compute => f.write_str("the tensor library failed"),
+            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
 }
@@ -115,8 +116,8 @@ impl From<ComputeError> for EmbedError {
 }
 
 impl Embedder {
-    pub(crate) fn load(parts: EmbedderParts<'_>) -> Result<Self, LoadError> {
-        let network = Network::load(parts.weights, parts.config)?;
+    pub(crate) fn load(parts: EmbedderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let network = Network::load(parts.weights, parts.config, options)?;
         let config = network.config();
         let info = ModelInfo {
             architecture: "BertModel",

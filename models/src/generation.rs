@@ -12,11 +12,12 @@ pub mod token;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::decoder::cache::{Cache, NoPages};
-use crate::decoder::network::Logits;
+use crate::decoder::network::{Logits, Part};
 use crate::decoder::{Decoder, Prompt};
 use crate::matrix::ComputeError;
 use crate::sampler::params::Sampling;
@@ -27,6 +28,8 @@ use token::{Likelihoods, TokenInfo};
 
 /// An answer being made. No `Clone` or `Debug`: it holds the prompt.
 pub struct Generation {
+    /// Of the model that it is of.
+    decoder: Arc<()>,
     prompt: Prompt,
     cache: Cache,
     /// A token drawn and not yet computed.
@@ -57,6 +60,25 @@ pub enum Step {
     Delta(Delta),
     /// The answer is complete. Further steps give the same.
     Finished(Finish),
+}
+
+/// What a generation needs computed next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The token that was drawn.
+    Token,
+    /// The prompt up to this position.
+    Slice { to: usize },
+}
+
+impl Next {
+    /// Whether logits come of it.
+    pub(crate) fn ends_in_logits(self, prompt: usize) -> bool {
+        match self {
+            Self::Token => true,
+            Self::Slice { to } => to == prompt,
+        }
+    }
 }
 
 /// A piece of the answer.
@@ -212,10 +234,15 @@ impl Generation {
             };
             return Err(exceeded);
         }
+        let vocabulary = decoder.network().config().vocabulary;
+        if prompt.ids().iter().any(|id| *id as usize >= vocabulary) {
+            return Err(GenerateError::Compute);
+        }
         let cache = decoder.network().new_cache(prompt.len() + most_tokens)?;
         let stops = StopFilter::new(sampling.take_stop());
-        let sampler = Sampler::new(sampling, prompt.ids(), decoder.network().config().vocabulary);
+        let sampler = Sampler::new(sampling, prompt.ids(), vocabulary);
         Ok(Self {
+            decoder: Arc::clone(decoder.identity()),
             cache,
             drawn: Zeroizing::new(None),
             sampler,
@@ -231,29 +258,63 @@ impl Generation {
         })
     }
 
-    /// Goes on by one slice of the prompt, which is taken off `budget`, or by one token.
-    pub(crate) fn advance(&mut self, decoder: &Decoder, budget: &mut usize) -> Result<Step, GenerateError> {
+    pub(crate) fn decoder(&self) -> &Arc<()> {
+        &self.decoder
+    }
+
+    /// Whether its next step is a token, and not a slice of the prompt.
+    pub(crate) fn answers(&self) -> bool {
+        self.finished.is_none() && self.cache.length() >= self.prompt.len()
+    }
+
+    /// Takes what is to be computed next off `room` for prompts. `Err` when nothing is, with the step's result.
+    pub(crate) fn plan(&self, room: &mut usize) -> Result<Next, Result<Step, GenerateError>> {
         if let Some(finish) = self.finish() {
-            return Ok(Step::Finished(finish));
+            return Err(Ok(Step::Finished(finish)));
         }
-        let computed = self.cache.length();
-        let mut logits = if computed < self.prompt.len() {
-            let (from, total) = (computed, self.prompt.len());
-            let to = total.min(from + *budget);
-            *budget -= to - from;
-            let slice = self.prompt.ids().get(from..to).unwrap_or_default();
-            if to < total {
-                if !slice.is_empty() {
-                    decoder.network().forward(slice, &mut self.cache, Logits::None)?;
-                }
-                return Ok(Step::Prefilling { done: to, total });
+        let (done, total) = (self.cache.length(), self.prompt.len());
+        if done >= total {
+            return match *self.drawn {
+                Some(_) => Ok(Next::Token),
+                None => Err(Err(GenerateError::Compute)),
+            };
+        }
+        let to = total.min(done + *room);
+        *room -= to - done;
+        if to == done {
+            return Err(Ok(Step::Prefilling { done, total }));
+        }
+        Ok(Next::Slice { to })
+    }
+
+    /// What is to be computed.
+    pub(crate) fn part(&mut self, next: Next) -> Part<'_> {
+        let (ids, logits) = match next {
+            Next::Token => (self.drawn.as_slice(), Logits::Last),
+            Next::Slice { to } => {
+                let ids = self.prompt.ids().get(self.cache.length()..to).unwrap_or_default();
+                let whole = to == self.prompt.len();
+                (ids, if whole { Logits::Last } else { Logits::None })
             }
-            decoder.network().forward(slice, &mut self.cache, Logits::Last)?
-        } else {
-            let id = self.drawn.take().ok_or(GenerateError::Compute)?;
-            decoder.network().forward(&[id], &mut self.cache, Logits::Last)?
         };
-        let step = self.draw(decoder, &mut logits);
+        Part {
+            ids,
+            cache: &mut self.cache,
+            logits,
+        }
+    }
+
+    /// What a step was in which a slice was computed that is not the last.
+    pub(crate) fn prefilling(&self) -> Step {
+        Step::Prefilling {
+            done: self.cache.length(),
+            total: self.prompt.len(),
+        }
+    }
+
+    /// Goes on by a token, drawn by the logits. Changes them.
+    pub(crate) fn advance(&mut self, decoder: &Decoder, logits: &mut [f32]) -> Result<Step, GenerateError> {
+        let step = self.draw(decoder, logits);
         if self.finished.is_some() || step.is_err() {
             self.cache.release();
         }
@@ -267,6 +328,7 @@ impl Generation {
             .params()
             .logprobs
             .map(|top| Likelihoods::of(logits, top));
+        *self.drawn = None;
         let id = self.sampler.draw(logits)?;
         self.completion_tokens += 1;
         if decoder.stops_at(id) {

@@ -23,6 +23,7 @@
 //! - [`embedder`]: the BERT family
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
 //! - `matrix`: the one operation that costs
+//! - `machine`: the threads and instructions that compute
 //!
 //! # Invariants
 //! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
@@ -63,6 +64,8 @@ pub mod decoder;
 pub mod embedder;
 #[cfg(feature = "inference")]
 pub mod generation;
+#[cfg(feature = "inference")]
+mod machine;
 #[cfg(feature = "inference")]
 mod matrix;
 #[cfg(feature = "inference")]

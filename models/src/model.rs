@@ -77,7 +77,7 @@ impl Model {
         match architecture {
             "BertModel" => {
                 let parts = EmbedderParts::of_folder(&config, &mut files, progress)?;
-                Ok(Self::Embedder(Box::new(Embedder::load(parts)?)))
+                Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)))
             }
             other => Err(config.unsupported("architectures", other)),
         }

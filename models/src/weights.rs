@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use anchorhold_kernels::BlockFormat;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -162,6 +163,48 @@ impl<'p> Weights<'p> {
         self.parameters += read.len() as u64;
         if read.iter().any(|value| !value.is_finite()) {
             return Err(refuse(TensorProblem::NotFinite));
+        }
+        Ok(())
+    }
+
+    /// Takes a tensor of exactly this shape and shows its rows, as the file has them, one after the other.
+    pub(crate) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize; 2],
+        mut each: impl FnMut(BlockFormat, &[u8]) -> Result<(), TensorProblem>,
+    ) -> Result<(), LoadError> {
+        let refuse = |problem| LoadError::Tensor {
+            name: ShownName::new(name),
+            problem,
+        };
+        let entry = self
+            .tensors
+            .remove(name)
+            .ok_or_else(|| refuse(TensorProblem::Missing))?;
+        if entry.shape != shape {
+            return Err(refuse(TensorProblem::Shape {
+                expected: shape.to_vec(),
+                found: entry.shape,
+            }));
+        }
+        let format = match entry.kind {
+            Dtype::F32 => BlockFormat::F32,
+            Dtype::F16 => BlockFormat::F16,
+            Dtype::BF16 => BlockFormat::Bf16,
+            _ => return Err(refuse(TensorProblem::Type)),
+        };
+        let shard = self.shards.get_mut(entry.shard).ok_or(LoadError::Compute)?;
+        let bytes = shard.bytes.as_ref().and_then(|bytes| bytes.get(entry.place));
+        let bytes = bytes.ok_or(LoadError::Compute)?;
+        for row in bytes.chunks_exact((bytes.len() / shape[0]).max(1)) {
+            each(format, row).map_err(refuse)?;
+        }
+        self.progress.advance(bytes.len() as u64);
+        self.parameters += (shape[0] * shape[1]) as u64;
+        shard.remaining -= 1;
+        if shard.remaining == 0 {
+            shard.bytes = None;
         }
         Ok(())
     }

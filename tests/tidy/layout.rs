@@ -31,10 +31,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "kernels/src/disjoint.rs",
         "threads write different parts of a slice",
     ),
-    (
-        "kernels/src/kv/pages.rs",
-        "owners share one buffer, a page each",
-    ),
+    ("kernels/src/kv/pages.rs", "owners share one buffer, a page each"),
     (
         "kernels/src/memory.rs",
         "bytes of large pages are read as numbers",
@@ -75,10 +72,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "kernels/src/matmul/dispatch.rs",
         "instructions that only some CPUs have are called",
     ),
-    (
-        "kernels/src/simd.rs",
-        "vectors are loaded from arrays",
-    ),
+    ("kernels/src/simd.rs", "vectors are loaded from arrays"),
     (
         "kernels/src/pool.rs",
         "workers take part in what the caller borrows",

@@ -3,9 +3,11 @@
 //! Why apart: angles depend on positions only and are made once for all layers and heads.
 //!
 //! # Invariants
-//! Angles are computed in 32-bit floats, as the reference does.
+//! Angles are computed in 32-bit floats, as the reference does. Those of a position depend on the position and the
+//! prompt's length, never on how the prompt was cut.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use crate::config::rope::{RopeConfig, RopeScaling};
 
@@ -15,7 +17,8 @@ pub(super) struct Rope {
     steps: Vec<f32>,
 }
 
-/// Cosines and sines for a run of positions.
+/// Cosines and sines, row by row.
+#[derive(Default)]
 pub(super) struct Angles {
     pairs: usize,
     cosines: Vec<f32>,
@@ -33,35 +36,29 @@ impl Rope {
         }
     }
 
-    pub(super) fn angles(&self, first: usize, count: usize) -> Angles {
-        let mut angles = Angles {
-            pairs: self.steps.len(),
-            cosines: Vec::with_capacity(count * self.steps.len()),
-            sines: Vec::with_capacity(count * self.steps.len()),
-        };
-        for position in first..first + count {
+    /// Appends the angles of these positions of a sequence.
+    pub(super) fn turn(&self, positions: Range<usize>, angles: &mut Angles) {
+        angles.pairs = self.steps.len();
+        for position in positions {
             for step in &self.steps {
                 let (sine, cosine) = (step * position as f32).sin_cos();
                 angles.cosines.push(cosine);
                 angles.sines.push(sine);
             }
         }
-        angles
     }
 }
 
 impl Angles {
-    /// Turns the heads of row `row`, counted from the first position.
-    pub(super) fn turn(&self, row: usize, heads: &mut [f32]) {
+    pub(super) fn clear(&mut self) {
+        self.cosines.clear();
+        self.sines.clear();
+    }
+
+    /// Cosines and sines of a row.
+    pub(super) fn of(&self, row: usize) -> (&[f32], &[f32]) {
         let range = row * self.pairs..(row + 1) * self.pairs;
-        let cosines = self.cosines.get(range.clone()).unwrap_or_default();
-        let sines = self.sines.get(range).unwrap_or_default();
-        for head in heads.chunks_exact_mut(2 * self.pairs) {
-            let (left, right) = head.split_at_mut(self.pairs);
-            for (((x, y), cosine), sine) in left.iter_mut().zip(right).zip(cosines).zip(sines) {
-                (*x, *y) = (*x * cosine - *y * sine, *y * cosine + *x * sine);
-            }
-        }
+        (&self.cosines[range.clone()], &self.sines[range])
     }
 }
 
@@ -85,6 +82,8 @@ fn scaled(step: f64, scaling: &RopeScaling) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use anchorhold_kernels::{Kernels, vector};
+
     use super::*;
 
     #[test]
@@ -94,11 +93,16 @@ mod tests {
             scaling: RopeScaling::None,
         };
         let rope = Rope::new(&config, 4);
-        let angles = rope.angles(0, 3);
+        let mut angles = Angles::default();
+        rope.turn(0..3, &mut angles);
         let mut head = [1.0, 2.0, 3.0, 4.0];
-        angles.turn(0, &mut head);
+        let turn = |row: usize, head: &mut [f32]| {
+            let (cosines, sines) = angles.of(row);
+            vector::rope(Kernels::detect(), head, 4, cosines, sines);
+        };
+        turn(0, &mut head);
         assert_eq!(head, [1.0, 2.0, 3.0, 4.0]);
-        angles.turn(2, &mut head);
+        turn(2, &mut head);
         // The first pair (1, 3) turns by two radians.
         let (sine, cosine) = 2.0f32.sin_cos();
         assert!((head[0] - (cosine - 3.0 * sine)).abs() < 1e-6);

@@ -53,7 +53,7 @@ pub enum LoadError {
         /// Rows of the embedding table.
         weights: usize,
     },
-    /// The tensor library failed, which no file should be able to cause.
+    /// An operation was given sizes that do not fit, which no file should be able to cause.
     Compute,
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for LoadError {
                     "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows"
                 )
             }
-            Self::Compute => f.write_str("the tensor library failed"),
+            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
 }

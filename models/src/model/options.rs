@@ -6,6 +6,7 @@
 //! The default is the fastest that changes no number beyond rounding, and leaks no address.
 
 use anchorhold_kernels::Kernels;
+pub use anchorhold_kernels::kv::KvPrecision;
 
 /// What may be chosen at load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +24,6 @@ pub struct LoadOptions {
     /// Read only the rows of the embedding table that a text needs. Whoever sees which pages are touched, as the host
     /// of a confidential machine may, then reads the text.
     pub dangerously_plain_gather: bool,
-}
-
-/// How keys and values are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KvPrecision {
-    /// 16 bits, 11 of them precision: the closest to 32 bits.
-    F16,
-    /// 16 bits with the range of 32: for models whose keys leave the range of F16.
-    Bf16,
 }
 
 /// What plain weights become.
