@@ -9,8 +9,8 @@
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
-    _mm_prefetch, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm_prefetch, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
 use crate::memory::Number;
@@ -81,6 +81,16 @@ pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
 pub(crate) fn store_512(bytes: &mut [u8; 64], vector: __m512i) {
     // SAFETY: 64 bytes that are borrowed to write.
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) }
+}
+
+/// The eight numbers of 32 bits that a vector holds.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn words(vector: __m256i) -> [i32; 8] {
+    let mut words = [0; 8];
+    // SAFETY: 32 bytes that are borrowed to write.
+    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) };
+    words
 }
 
 /// The same bits as pairs of bf16.

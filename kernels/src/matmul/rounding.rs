@@ -8,8 +8,9 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
-use crate::cpu::KernelSet;
-use crate::cpu::Kernels;
+mod vectors;
+
+use crate::cpu::{KernelSet, Kernels};
 
 /// Below this a block counts as zero: its scale would be no normal number.
 const LEAST: u32 = 0x0400_0000;
@@ -29,77 +30,108 @@ pub(crate) struct Rounded<'a> {
     pub(crate) sums: &'a mut [f32],
 }
 
+/// What 32 numbers become.
+struct Eighths {
+    scale: f32,
+    /// Four in each.
+    quants: [i32; 8],
+    /// Sums of both halves.
+    lower: i32,
+    upper: i32,
+}
+
 /// Fills a panel with rows of `width` numbers.
 pub(crate) fn round_rows(kernels: Kernels, panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if kernels.set() != KernelSet::Scalar {
-        // SAFETY: every other set has AVX2.
-        return unsafe { round_avx2(panel, width, values) };
-    }
-    let _ = kernels;
-    round_plain(panel, width, values);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn round_avx2(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
-    round_plain(panel, width, values);
-}
-
-#[inline(always)]
-fn round_plain(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
-    let rows = panel.rows;
-    for (row, values) in values.chunks_exact(width).enumerate() {
-        let (whole, rest) = values.as_chunks::<32>();
-        for (block, numbers) in whole.iter().enumerate() {
-            round_block(panel, rows, row, block, numbers);
-        }
-        if !rest.is_empty() {
-            let mut numbers = [0f32; 32];
-            numbers[..rest.len()].copy_from_slice(rest);
-            round_block(panel, rows, row, whole.len(), &numbers);
-        }
+    match kernels.set() {
+        KernelSet::Scalar => round_plain(panel, width, values),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: these sets have AVX2.
+        KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { vectors::round_avx2(panel, width, values) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the other sets have AVX-512 F, BW, DQ, VL and VNNI.
+        _ => unsafe { vectors::round_avx512(panel, width, values) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => round_plain(panel, width, values),
     }
 }
 
+/// A function that fills a panel by way of one for a block; a function does not pass on the features it has.
+macro_rules! round_rows_by {
+    ($name:ident, $block:ident $(, $features:literal)?) => {
+        $(#[target_feature(enable = $features)])?
+        pub(super) fn $name(panel: &mut Rounded<'_>, width: usize, values: &[f32]) {
+            for (row, values) in values.chunks_exact(width).enumerate() {
+                let (whole, rest) = values.as_chunks::<32>();
+                for (block, numbers) in whole.iter().enumerate() {
+                    panel.put(row, block, &$block(numbers));
+                }
+                if !rest.is_empty() {
+                    let mut numbers = [0f32; 32];
+                    numbers[..rest.len()].copy_from_slice(rest);
+                    panel.put(row, whole.len(), &$block(&numbers));
+                }
+            }
+        }
+    };
+}
+use round_rows_by;
+
+round_rows_by!(round_plain, round_block);
+
+impl Rounded<'_> {
+    #[inline(always)]
+    fn put(&mut self, row: usize, block: usize, eighths: &Eighths) {
+        let place = block * self.rows + row;
+        if self.by_row {
+            self.quants[8 * place..][..8].copy_from_slice(&eighths.quants);
+        } else {
+            let quants = &mut self.quants[8 * block * self.rows..][..8 * self.rows];
+            for (quants, four) in quants.chunks_exact_mut(self.rows).zip(eighths.quants) {
+                quants[row] = four;
+            }
+        }
+        let sum = eighths.lower + eighths.upper;
+        self.scales[place] = eighths.scale;
+        self.starts_8[place] = -128 * sum;
+        self.starts_4[place] = -8 * sum;
+        self.halves[2 * block * self.rows + row] = -32 * eighths.lower;
+        self.halves[(2 * block + 1) * self.rows + row] = -32 * eighths.upper;
+        self.sums[place] = eighths.scale * sum as f32;
+    }
+}
+
+/// The scale of a block and what its numbers are multiplied by, from the bits of the largest without sign: as whole
+/// numbers these are ordered as the numbers are, and what is no number is above all.
 #[inline(always)]
-fn round_block(panel: &mut Rounded<'_>, rows: usize, row: usize, block: usize, numbers: &[f32; 32]) {
-    // Bits of numbers without sign are ordered as the numbers are, what is none above all.
-    let largest = numbers.iter().fold(0u32, |largest, number| {
-        largest.max(number.to_bits() & 0x7fff_ffff)
-    });
+fn scale_of(largest: u32) -> (f32, f32) {
     let number = f32::from_bits(largest);
-    let (scale, inverse) = if largest >= INFINITE {
+    if largest >= INFINITE {
         (f32::NAN, 0.0)
     } else if largest < LEAST {
         (0.0, 0.0)
     } else {
         (number / 127.0, 127.0 / number)
-    };
+    }
+}
+
+fn round_block(numbers: &[f32; 32]) -> Eighths {
+    let largest = numbers.iter().fold(0u32, |largest, number| {
+        largest.max(number.to_bits() & 0x7fff_ffff)
+    });
+    let (scale, inverse) = scale_of(largest);
     let mut quants = [0i32; 32];
     if largest < INFINITE {
         for (quant, number) in quants.iter_mut().zip(numbers) {
             *quant = (number * inverse + ROUNDER).to_bits().cast_signed() - ROUNDER.to_bits().cast_signed();
         }
     }
-    let lower: i32 = quants[..16].iter().sum();
-    let upper: i32 = quants[16..].iter().sum();
-    let bytes = quants.map(|quant| quant as u8);
-    let place = block * rows + row;
-    for (group, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
-        let at = if panel.by_row {
-            8 * place + group
-        } else {
-            (8 * block + group) * rows + row
-        };
-        panel.quants[at] = i32::from_le_bytes(*four);
+    let fours = quants.as_chunks::<4>().0;
+    Eighths {
+        scale,
+        quants: std::array::from_fn(|i| i32::from_le_bytes(fours[i].map(|quant| quant as u8))),
+        lower: quants[..16].iter().sum(),
+        upper: quants[16..].iter().sum(),
     }
-    panel.scales[place] = scale;
-    panel.starts_8[place] = -128 * (lower + upper);
-    panel.starts_4[place] = -8 * (lower + upper);
-    panel.halves[2 * block * rows + row] = -32 * lower;
-    panel.halves[(2 * block + 1) * rows + row] = -32 * upper;
-    panel.sums[place] = scale * (lower + upper) as f32;
 }
 
 #[cfg(test)]
