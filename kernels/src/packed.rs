@@ -6,14 +6,16 @@
 //! - `tile`: where each weight lies
 //! - `quantise`: 8 and 4 bits from plain numbers
 //! - `builder`: rows come in one at a time
+//! - `place`: blocks of a file go into tiles
 //! - `gather`: rows come out without telling which
 //!
 //! # Invariants
 //! A matrix holds finite numbers only, in memory that is wiped when dropped. No second copy exists at any time: packing
-//! needs one row more. Outputs and inputs are filled up with zeros to whole tiles.
+//! needs a few rows more. Outputs and inputs are filled up with zeros to whole tiles.
 
 mod builder;
 mod gather;
+mod place;
 pub(crate) mod quantise;
 pub(crate) mod tile;
 

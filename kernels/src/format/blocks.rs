@@ -99,7 +99,7 @@ pub(crate) fn q5_1(block: &[u8; 24]) -> Block32 {
 }
 
 /// Six-bit scales and minima of eight parts, out of twelve bytes.
-fn scales_and_minima(bytes: &[u8]) -> ([u8; 8], [u8; 8]) {
+pub(crate) fn scales_and_minima(bytes: &[u8]) -> ([u8; 8], [u8; 8]) {
     let mut scales = [0; 8];
     let mut minima = [0; 8];
     for part in 0..4 {

@@ -3,22 +3,28 @@
 //! Why apart: this is where bytes from a file are judged: lengths, and numbers that are none.
 //!
 //! # Invariants
-//! A row that is refused ends the building: no matrix has a row that was not read. Peak memory is the matrix and one row.
+//! A row that is refused ends the building: no matrix has a row that was not read. Peak memory is the matrix and
+//! the rows of one tile.
 
 use zeroize::Zeroize;
 
 use super::quantise::{to_4, to_8};
-use super::tile::{Tile, Tile4, Tile4K, Tile6K, Tile8};
-use super::{Matrix, PackError, Precision, Tiles, tiles_of};
+use super::tile::{Tile, Tile4, Tile4K, Tile6K, Tile8, TileBf16, TileF16, TileF32};
+use super::{Matrix, PackError, Precision, Tiles, for_tiles, tiles_of};
 use crate::format::BlockFormat;
-use crate::format::blocks::{Block32, q4_0, q4_k, q5_0, q6_k, q8_0};
+use crate::format::blocks::q5_0;
 use crate::half::{f32_to_bf16, f32_to_f16};
 use crate::memory::Buffer;
 
 /// A matrix that still wants rows.
 pub struct Builder {
     matrix: Matrix,
-    next: usize,
+    /// Rows that are packed.
+    packed: usize,
+    /// Rows that wait until a tile's outputs are all there, so that a tile is written at once.
+    waiting: usize,
+    rows: Buffer<u8>,
+    format: BlockFormat,
     /// A row as numbers, filled up with zeros to whole blocks of 32.
     numbers: Buffer<f32>,
 }
@@ -44,7 +50,10 @@ impl Builder {
                 inputs,
                 tiles,
             },
-            next: 0,
+            packed: 0,
+            waiting: 0,
+            rows: Buffer::zeroed(0),
+            format: BlockFormat::F32,
             numbers: Buffer::zeroed(inputs.next_multiple_of(32)),
         })
     }
@@ -52,10 +61,10 @@ impl Builder {
     /// Takes the next row, as a file has it.
     ///
     /// # Errors
-    /// [`PackError`]: too many rows, a wrong length, numbers that are none, or no way from this format to the
-    /// precision.
+    /// [`PackError`]: too many rows, a wrong length, no way from this format to the precision; numbers that are none,
+    /// in this row or in one of those before it.
     pub fn push(&mut self, format: BlockFormat, row: &[u8]) -> Result<(), PackError> {
-        let index = self.next;
+        let index = self.packed + self.waiting;
         let (outputs, inputs) = (self.matrix.outputs, self.matrix.inputs);
         if index == outputs {
             return Err(PackError::Rows {
@@ -63,44 +72,89 @@ impl Builder {
                 found: outputs + 1,
             });
         }
-        let length = PackError::RowLength {
-            row: index,
-            expected: format.row_bytes(inputs),
-            found: row.len(),
-        };
         if format.row_bytes(inputs) != Some(row.len()) {
-            return Err(length);
+            return Err(PackError::RowLength {
+                row: index,
+                expected: format.row_bytes(inputs),
+                found: row.len(),
+            });
         }
-        let placed = match (&mut self.matrix.tiles, format) {
+        match (self.matrix.precision(), format) {
+            (Precision::Q4K, BlockFormat::Q4K) | (Precision::Q6K, BlockFormat::Q6K) => {}
+            (precision @ (Precision::Q4K | Precision::Q6K), _) => {
+                return Err(PackError::NoWay { format, precision });
+            }
+            _ => {}
+        }
+        let together = for_tiles!(&self.matrix.tiles, tiles => outputs_of(tiles));
+        if self.format != format || self.rows.is_empty() {
+            self.pack()?;
+            self.format = format;
+            self.rows = Buffer::zeroed(together * row.len());
+        }
+        self.rows[self.waiting * row.len()..][..row.len()].copy_from_slice(row);
+        self.waiting += 1;
+        if (index + 1).is_multiple_of(together) || index + 1 == outputs {
+            self.pack()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the waiting rows, all of one group of outputs, where they belong.
+    fn pack(&mut self) -> Result<(), PackError> {
+        let (inputs, index) = (self.matrix.inputs, self.packed);
+        let Some(length) = self.format.row_bytes(inputs).filter(|_| self.waiting > 0) else {
+            return Ok(());
+        };
+        let rows = &self.rows[..self.waiting * length];
+        let whole = inputs.is_multiple_of(32);
+        let placed = match (&mut self.matrix.tiles, self.format) {
             (Tiles::Q8(tiles), BlockFormat::Q8_0) => {
-                small(lane_of(tiles, inputs, index), row, q8_0, Tile8::put)
+                place(lane_of(tiles, inputs, index), rows, length, Tile8::put_q8_0)
             }
             (Tiles::Q8(tiles), BlockFormat::Q5_0) => {
-                small(lane_of(tiles, inputs, index), row, q5_0, Tile8::put)
+                place(lane_of(tiles, inputs, index), rows, length, put_q5_0)
             }
             (Tiles::Q4(tiles), BlockFormat::Q4_0) => {
-                small(lane_of(tiles, inputs, index), row, q4_0, Tile4::put)
+                place(lane_of(tiles, inputs, index), rows, length, Tile4::put_q4_0)
             }
-            (Tiles::Q4K(tiles), BlockFormat::Q4K) => large_4(lane_of(tiles, inputs, index), row),
-            (Tiles::Q6K(tiles), BlockFormat::Q6K) => large_6(lane_of(tiles, inputs, index), row),
-            (Tiles::Q4K(_) | Tiles::Q6K(_), _) => {
-                return Err(PackError::NoWay {
-                    format,
-                    precision: self.matrix.precision(),
-                });
+            (Tiles::Q4K(tiles), BlockFormat::Q4K) => {
+                place(lane_of(tiles, inputs, index), rows, length, Tile4K::put_q4_k)
             }
-            _ => {
-                if !format.numbers(row, &mut self.numbers[..inputs]) {
-                    return Err(length);
-                }
-                self.put_numbers(index)
+            (Tiles::Q6K(tiles), BlockFormat::Q6K) => {
+                place(lane_of(tiles, inputs, index), rows, length, Tile6K::put_q6_k)
             }
+            (Tiles::F32(tiles), BlockFormat::F32) if whole => {
+                place(lane_of(tiles, inputs, index), rows, length, TileF32::put_f32)
+            }
+            (Tiles::F16(tiles), BlockFormat::F16) if whole => {
+                place(lane_of(tiles, inputs, index), rows, length, TileF16::put_f16)
+            }
+            (Tiles::Bf16(tiles), BlockFormat::Bf16) if whole => {
+                place(lane_of(tiles, inputs, index), rows, length, TileBf16::put_bf16)
+            }
+            _ => self.round(length),
         };
-        placed.map_err(|fault| match fault {
-            Fault::NotFinite => PackError::NotFinite { row: index },
-            Fault::TooLarge => PackError::TooLarge { row: index },
+        // Rows that were refused are not counted: the matrix is never finished without others in their place.
+        let waiting = std::mem::take(&mut self.waiting);
+        placed.map_err(|(row, fault)| match fault {
+            Fault::NotFinite => PackError::NotFinite { row: index + row },
+            Fault::TooLarge => PackError::TooLarge { row: index + row },
         })?;
-        self.next += 1;
+        self.packed += waiting;
+        Ok(())
+    }
+
+    /// The waiting rows, by way of plain numbers.
+    fn round(&mut self, length: usize) -> Result<(), (usize, Fault)> {
+        let inputs = self.matrix.inputs;
+        for row in 0..self.waiting {
+            let bytes = &self.rows[row * length..][..length];
+            let known = self.format.numbers(bytes, &mut self.numbers[..inputs]);
+            debug_assert!(known, "lengths were checked");
+            self.put_numbers(self.packed + row)
+                .map_err(|fault| (row, fault))?;
+        }
         Ok(())
     }
 
@@ -163,12 +217,12 @@ impl Builder {
     /// # Errors
     /// [`PackError::Rows`].
     pub fn finish(self) -> Result<Matrix, PackError> {
-        if self.next == self.matrix.outputs {
+        if self.packed == self.matrix.outputs {
             Ok(self.matrix)
         } else {
             Err(PackError::Rows {
                 expected: self.matrix.outputs,
-                found: self.next,
+                found: self.packed + self.waiting,
             })
         }
     }
@@ -200,42 +254,32 @@ fn finite(half: u16, exponent: u16) -> Result<u16, Fault> {
     }
 }
 
-fn finite_scale(half: u16) -> Result<u16, Fault> {
-    finite(half, 0x7c00).map_err(|_| Fault::NotFinite)
+fn outputs_of<T: Tile>(_tiles: &[T]) -> usize {
+    T::OUTPUTS
 }
 
-/// Blocks of 32 that keep their integers.
-fn small<T, const BYTES: usize>(
+/// Moves blocks into tiles, a tile at a time, from all rows. Rows begin at a lane.
+fn place<T, const BYTES: usize>(
     (tiles, lane): (&mut [T], usize),
-    row: &[u8],
-    read: impl Fn(&[u8; BYTES]) -> Block32,
-    put: impl Fn(&mut T, usize, &[i8; 32], u16),
-) -> Result<(), Fault> {
-    for (tile, block) in tiles.iter_mut().zip(row.as_chunks::<BYTES>().0) {
-        let mut block = read(block);
-        put(tile, lane, &block.quants, finite_scale(block.scale)?);
-        block.quants.zeroize();
+    rows: &[u8],
+    length: usize,
+    put: impl Fn(&mut T, usize, &[u8; BYTES]) -> bool,
+) -> Result<(), (usize, Fault)> {
+    for (index, tile) in tiles.iter_mut().enumerate() {
+        for (row, bytes) in rows.chunks_exact(length).enumerate() {
+            let block = bytes.as_chunks::<BYTES>().0.get(index);
+            if !block.is_some_and(|block| put(tile, lane + row, block)) {
+                return Err((row, Fault::NotFinite));
+            }
+        }
     }
     Ok(())
 }
 
-fn large_4((tiles, lane): (&mut [Tile4K], usize), row: &[u8]) -> Result<(), Fault> {
-    for (tile, block) in tiles.iter_mut().zip(row.as_chunks::<144>().0) {
-        let mut block = q4_k(block);
-        finite_scale(block.scale)?;
-        finite_scale(block.minimum)?;
-        tile.put(lane, &block);
-        block.quants.zeroize();
-    }
-    Ok(())
-}
-
-fn large_6((tiles, lane): (&mut [Tile6K], usize), row: &[u8]) -> Result<(), Fault> {
-    for (tile, block) in tiles.iter_mut().zip(row.as_chunks::<210>().0) {
-        let mut block = q6_k(block);
-        finite_scale(block.scale)?;
-        tile.put(lane, &block);
-        block.quants.zeroize();
-    }
-    Ok(())
+/// Numbers of 5 bits with one scale are numbers of 8 bits.
+fn put_q5_0(tile: &mut Tile8, lane: usize, block: &[u8; 22]) -> bool {
+    let mut block = q5_0(block);
+    tile.put(lane, &block.quants, block.scale);
+    block.quants.zeroize();
+    finite(block.scale, 0x7c00).is_ok()
 }

@@ -158,36 +158,7 @@ impl Tile4 {
     }
 }
 
-impl Tile4K {
-    pub(crate) fn put(&mut self, lane: usize, block: &crate::format::blocks::Block256) {
-        self.scale[lane] = block.scale;
-        self.minimum[lane] = block.minimum;
-        for (part, values) in block.quants.as_chunks::<32>().0.iter().enumerate() {
-            self.scales[part][lane] = block.scales[part];
-            self.minima[part][lane] = block.minima[part];
-            put_nibbles(&mut self.quants[part], lane, values);
-        }
-    }
-}
-
 impl Tile6K {
-    pub(crate) fn put(&mut self, lane: usize, block: &crate::format::blocks::Block6) {
-        self.scale[lane] = block.scale;
-        for (part, scale) in block.scales.iter().enumerate() {
-            self.scales[part][lane] = *scale;
-        }
-        for (part, values) in block.quants.as_chunks::<32>().0.iter().enumerate() {
-            let values = values.map(|quant| (quant + 32).cast_unsigned());
-            put_nibbles(&mut self.lower[part], lane, &values.map(|value| value & 15));
-            for half in 0..2 {
-                for l in 0..4 {
-                    let bits = (0..4).map(|j| (values[16 * half + 4 * j + l] >> 4) << (2 * j));
-                    self.upper[part][half][4 * lane + l] = bits.fold(0, |all, bits| all | bits);
-                }
-            }
-        }
-    }
-
     fn quant(&self, part: usize, lane: usize, k: usize) -> i8 {
         let upper = self.upper[part][k / 16][4 * lane + k % 4] >> (2 * (k % 16 / 4)) & 3;
         (nibble(&self.lower[part], lane, k) | upper << 4).cast_signed() - 32
