@@ -7,7 +7,6 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anchorhold_kernels::{Activations, BlockFormat, KernelSet, Kernels, Matrix, Pool, Precision, multiply};
@@ -57,86 +56,104 @@ fn main() {
 }
 
 fn measure(kernels: Kernels, pool: &Pool, format: BlockFormat, precision: Precision) {
-    let start = Instant::now();
+    let start = Moment::now();
     let shapes = (0..LAYERS).flat_map(|_| LAYER).chain([HEAD]);
     let matrices: Vec<Matrix> = shapes
         .map(|(outputs, inputs)| random(format, precision, outputs, inputs))
         .collect();
     let bytes: usize = matrices.iter().map(Matrix::bytes).sum();
-    let packing = start.elapsed().as_secs_f64();
+    let (packing, own) = start.elapsed();
     println!(
-        "{precision:?}: {:.0} MiB, packed in {packing:.2} s = {:.2} GB/s",
-        bytes as f64 / 1048576.0,
-        bytes as f64 / packing / 1e9
+        "{precision:?}: {:.0} MiB, packed in {packing:.2} s = {:.2} GB/s; {:.2} GB/s of own time",
+        bytes as f64 / 1_048_576.0,
+        bytes as f64 / packing / 1e9,
+        bytes as f64 / own / 1e9,
     );
     for rows in [1, 2, 4, 8, 12, 16] {
-        let (median, quick) = passes(7, || step(kernels, pool, &matrices, rows));
+        let (median, own) = passes(7, || step(kernels, pool, &matrices, rows));
         println!(
-            "  decode, {rows:2} rows: {:7.2} ms, {:5.1} GB/s, {:6.1} tokens/s; undisturbed {:7.2} ms, {:6.1} tokens/s",
+            "  decode, {rows:2} rows: {:7.2} ms, {:5.1} GB/s, {:6.1} tokens/s; of own time {:7.2} ms, {:6.1} tokens/s",
             median * 1e3,
             bytes as f64 / median / 1e9,
             rows as f64 / median,
-            quick * 1e3,
-            rows as f64 / quick
+            own * 1e3,
+            rows as f64 / own
         );
     }
     let rows = 512;
     let layers = 4;
     let some = &matrices[..LAYER.len() * layers];
     let share = layers as f64 / LAYERS as f64;
-    let (median, quick) = passes(3, || step(kernels, pool, some, rows));
+    let (median, own) = passes(3, || step(kernels, pool, some, rows));
     let products: usize = LAYER.iter().map(|(outputs, inputs)| outputs * inputs).sum();
     println!(
-        "  prefill of {rows}: {:6.1} tokens/s, {:.3} T operations/s; undisturbed {:6.1} tokens/s",
+        "  prefill of {rows}: {:6.1} tokens/s, {:.3} T operations/s; of own time {:6.1} tokens/s",
         rows as f64 / median * share,
         2.0 * (products * layers * rows) as f64 / median / 1e12,
-        rows as f64 / quick * share
+        rows as f64 / own * share
     );
 }
 
-/// All products of one pass, activations prepared where a model would; seconds of each, by shape.
-fn step(kernels: Kernels, pool: &Pool, matrices: &[Matrix], rows: usize) -> Vec<((usize, usize), f64)> {
+/// When something began: by the clock, and by the time that this thread was given. On a busy machine the second says
+/// more, for one thread.
+struct Moment {
+    clock: Instant,
+    given: f64,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self {
+            clock: Instant::now(),
+            given: given(),
+        }
+    }
+
+    fn elapsed(&self) -> (f64, f64) {
+        (self.clock.elapsed().as_secs_f64(), given() - self.given)
+    }
+}
+
+/// Seconds that this thread ran, as Linux counts them.
+fn given() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse::<u64>().ok());
+    first.map_or(f64::NAN, |nanoseconds| nanoseconds as f64 / 1e9)
+}
+
+/// All products of one pass, activations prepared where a model would.
+fn step(kernels: Kernels, pool: &Pool, matrices: &[Matrix], rows: usize) {
     let widest = 3072;
     let values: Vec<f32> = (0..rows * widest)
         .map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0)
         .collect();
     let mut out = vec![0f32; rows * HEAD.0];
     let mut activations = Activations::new(kernels);
-    let mut times = Vec::new();
     for (index, matrix) in matrices.iter().enumerate() {
-        let start = Instant::now();
         // Queries, keys and values share theirs, and so do gate and up.
         if ![1, 2, 5].contains(&(index % LAYER.len())) || index + 1 == matrices.len() {
             let values = &values[..rows * matrix.inputs()];
             activations.prepare(pool, &[matrix.precision()], matrix.inputs(), values);
         }
         multiply(pool, matrix, &activations, &mut out[..rows * matrix.outputs()]);
-        times.push(((matrix.outputs(), matrix.inputs()), start.elapsed().as_secs_f64()));
     }
-    times
 }
 
-/// The median pass, and a pass in which each product takes as long as the fastest twentieth of its shape did: what a
-/// machine without neighbours would need.
-fn passes(times: usize, pass: impl Fn() -> Vec<((usize, usize), f64)>) -> (f64, f64) {
-    let mut whole = Vec::new();
-    let mut by_shape: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
-    for _ in 0..times {
-        let seconds = pass();
-        whole.push(seconds.iter().map(|(_, seconds)| seconds).sum());
-        for (shape, seconds) in seconds {
-            by_shape.entry(shape).or_default().push(seconds);
-        }
-    }
-    whole.sort_by(f64::total_cmp);
-    let quick: f64 = by_shape
-        .into_values()
-        .map(|mut seconds| {
-            seconds.sort_by(f64::total_cmp);
-            seconds[seconds.len() / 20] * (seconds.len() / times) as f64
+/// Medians of seconds by the clock, and of this thread's own.
+fn passes(times: usize, pass: impl Fn()) -> (f64, f64) {
+    let mut seconds: (Vec<f64>, Vec<f64>) = (0..times)
+        .map(|_| {
+            let start = Moment::now();
+            pass();
+            start.elapsed()
         })
-        .sum();
-    (whole[times / 2], quick)
+        .unzip();
+    seconds.0.sort_by(f64::total_cmp);
+    seconds.1.sort_by(f64::total_cmp);
+    (seconds.0[times / 2], seconds.1[times / 2])
 }
 
 fn random(format: BlockFormat, precision: Precision, outputs: usize, inputs: usize) -> Matrix {
