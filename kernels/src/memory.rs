@@ -1,15 +1,17 @@
-//! Buffers of numbers in large pages of their own, wiped when dropped.
+//! Buffers of numbers in large pages, wiped when dropped.
 //!
 //! Why apart: weights are read from end to end for each token, and with small pages a fifth of that time goes to
 //! looking pages up. Here is the one place that reads bytes as numbers.
 //!
 //! # Invariants
-//! Begins at a multiple of 2 MiB (small ones of 64 bytes). All bits of an element's type are allowed.
+//! Begins at a multiple of 2 MiB (small ones of 64 bytes). No two buffers share a byte. All bits of an element's type
+//! are allowed.
 
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use memmap2::MmapMut;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -44,10 +46,29 @@ unsafe impl Number for f32 {}
 
 /// Numbers, zero at first. No `Clone` or `Debug`: weights and keys lie in it.
 pub struct Buffer<T: Number> {
-    pages: MmapMut,
+    /// The mapping, of which nobody else uses this buffer's part.
+    pages: Arc<MmapMut>,
     start: usize,
     length: usize,
     element: PhantomData<T>,
+}
+
+/// Buffers below a large page that last share mappings of this size: otherwise they would lie in small pages.
+const SHARED: usize = 16 * LARGE;
+
+/// The mapping that the next lasting buffer goes into, and how much of it is taken.
+static CURRENT: Mutex<(Weak<MmapMut>, usize)> = Mutex::new((Weak::new(), 0));
+
+/// Zeros of which none is written yet, from a large page's border on; `slack` is what the border may cost.
+fn map(bytes: usize, slack: usize) -> (MmapMut, usize) {
+    let pages = MmapMut::map_anon(bytes + slack).expect("the system has address space for a buffer");
+    #[cfg(target_os = "linux")]
+    if slack >= LARGE {
+        // A system without large pages has small ones.
+        let _ = pages.advise(memmap2::Advice::HugePage);
+    }
+    let start = pages.as_ptr().align_offset(slack);
+    (pages, start)
 }
 
 impl<T: Number> Buffer<T> {
@@ -58,14 +79,38 @@ impl<T: Number> Buffer<T> {
     #[must_use]
     pub fn zeroed(length: usize) -> Self {
         let bytes = length * size_of::<T>();
-        let slack = if bytes >= LARGE { LARGE } else { 64 };
-        let pages = MmapMut::map_anon(bytes + slack).expect("the system has address space for a buffer");
-        #[cfg(target_os = "linux")]
-        if bytes >= LARGE {
-            // A system without large pages has small ones.
-            let _ = pages.advise(memmap2::Advice::HugePage);
+        let (pages, start) = map(bytes, if bytes >= LARGE { LARGE } else { 64 });
+        Self {
+            pages: Arc::new(pages),
+            start,
+            length,
+            element: PhantomData,
         }
-        let start = pages.as_ptr().align_offset(slack);
+    }
+
+    /// The same, for what is made once and stays: small ones share large pages. What one of them leaves free when it is
+    /// dropped is given back with the last of those it shares with.
+    ///
+    /// # Panics
+    /// When the system has no address space left.
+    #[must_use]
+    pub fn lasting(length: usize) -> Self {
+        let bytes = length * size_of::<T>();
+        if bytes >= LARGE || bytes == 0 {
+            return Self::zeroed(length);
+        }
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = current.0.upgrade().filter(|_| current.1 + bytes <= SHARED);
+        let (pages, taken) = match free {
+            Some(pages) => (pages, current.1),
+            None => {
+                let pages = Arc::new(map(SHARED, LARGE).0);
+                current.0 = Arc::downgrade(&pages);
+                (pages, 0)
+            }
+        };
+        current.1 = (taken + bytes).next_multiple_of(64);
+        let start = pages.as_ptr().align_offset(LARGE) + taken;
         Self {
             pages,
             start,
@@ -73,9 +118,7 @@ impl<T: Number> Buffer<T> {
             element: PhantomData,
         }
     }
-}
 
-impl<T: Number> Buffer<T> {
     /// The same memory as bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -94,27 +137,25 @@ impl<T: Number> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `start` is aligned to 64 or more and `start + length * size` is inside of the mapping; every byte of
-        // an anonymous mapping is initialised, and any bytes are a `T`.
+        // SAFETY: `start` is aligned to 64 or more and `start + length * size` is inside of the mapping; no other buffer
+        // has this part; every byte of an anonymous mapping is initialised, and any bytes are a `T`.
         unsafe { std::slice::from_raw_parts(self.pages.as_ptr().add(self.start).cast::<T>(), self.length) }
     }
 }
 
 impl<T: Number> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and the borrow is unique.
+        // SAFETY: as above, and the borrow is unique. The mapping may be written, and nothing borrows it as a whole.
         unsafe {
-            std::slice::from_raw_parts_mut(self.pages.as_mut_ptr().add(self.start).cast::<T>(), self.length)
+            let start = self.pages.as_ptr().cast_mut().add(self.start);
+            std::slice::from_raw_parts_mut(start.cast::<T>(), self.length)
         }
     }
 }
 
 impl<T: Number> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let end = self.start + self.length * size_of::<T>();
-        if let Some(bytes) = self.pages.get_mut(self.start..end) {
-            bytes.zeroize();
-        }
+        self.bytes_mut().zeroize();
     }
 }
 
@@ -135,5 +176,27 @@ mod tests {
             buffer.fill(1.0);
             assert!(buffer.iter().all(|value| *value == 1.0));
         }
+    }
+
+    #[test]
+    fn lasting_buffers_share_pages_and_no_byte() {
+        let lengths = [1usize, 100, 300_000, 64, 500_000, LARGE, 0, 7];
+        let mut buffers: Vec<Buffer<u8>> = (0..20).flat_map(|_| lengths).map(Buffer::lasting).collect();
+        for (index, buffer) in buffers.iter_mut().enumerate() {
+            assert_eq!(buffer.as_ptr() as usize % 64, 0);
+            assert!(buffer.iter().all(|byte| *byte == 0));
+            buffer.fill(index as u8 + 1);
+        }
+        // Every other one goes, and the rest stays as it is.
+        let mut index = 0;
+        buffers.retain(|_| {
+            index += 1;
+            index % 2 == 0
+        });
+        for (index, buffer) in buffers.iter().enumerate() {
+            assert!(buffer.iter().all(|byte| *byte == 2 * index as u8 + 2));
+        }
+        let late = Buffer::<u32>::lasting(1000);
+        assert!(late.iter().all(|number| *number == 0));
     }
 }

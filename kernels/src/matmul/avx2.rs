@@ -22,7 +22,7 @@ use super::Block;
 use super::panel::{IntegerPanel, by_height};
 use super::vectors_256::integer_kernels;
 use crate::packed::tile::{LANES, Tile4, Tile4K, Tile6K, Tile8};
-use crate::simd::{load_64, load_128, load_256, prefetch, store_8};
+use crate::simd::{load_64, load_128, load_256, prefetch, prefetch_eighth, store_8};
 
 pub(super) use plain::{bf16, f16, f32};
 

@@ -15,7 +15,7 @@ use super::avx2::{halves, lower, signed, six_bits, unsigned, upper, write};
 use super::panel::{IntegerPanel, by_height};
 use super::vectors_256::integer_kernels;
 use crate::packed::tile::{Tile4, Tile4K, Tile6K, Tile8};
-use crate::simd::{load_256, prefetch};
+use crate::simd::{load_256, prefetch, prefetch_eighth};
 
 /// The steps that differ from AVX2, around one instruction.
 macro_rules! steps {

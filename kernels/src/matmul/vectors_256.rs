@@ -78,7 +78,7 @@ macro_rules! integer_kernels {
                     let (scale, minimum) = (halves(&tile.scale, half), halves(&tile.minimum, half));
                     for part in 0..8 {
                         if half == 0 {
-                            prefetch(&tile.quants[part], 12);
+                            prefetch_eighth(tile, part);
                         }
                         let sums = fours(&tile.quants[part], half, &inputs[part], &[0; M]);
                         let scale = _mm256_mul_ps(scale, unsigned(&tile.scales[part], half));
@@ -105,8 +105,7 @@ macro_rules! integer_kernels {
                     for part in 0..16 {
                         let lower = &tile.lower[part / 2];
                         if half == 0 && part % 2 == 0 {
-                            prefetch(lower, 10);
-                            prefetch(&tile.upper[part / 2], 10);
+                            prefetch_eighth(tile, part / 2);
                         }
                         let weights = six_bits(lower, &tile.upper[part / 2][part % 2], part % 2, half);
                         let sums = sixes(&weights, &inputs[part], &starts[part]);

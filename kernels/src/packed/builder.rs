@@ -235,7 +235,7 @@ enum Fault {
 }
 
 fn zeroed<T: Tile>(outputs: usize, inputs: usize) -> Option<Buffer<T>> {
-    tiles_of::<T>(outputs, inputs).map(Buffer::zeroed)
+    tiles_of::<T>(outputs, inputs).map(Buffer::lasting)
 }
 
 /// The tiles in which a row lies, and its lane in them.

@@ -15,7 +15,7 @@ use super::super::Block;
 use super::super::panel::{IntegerPanel, by_height};
 use super::{add, halves, lower, scale_and_add, started, upper, write};
 use crate::packed::tile::{LANES, Tile4K, Tile6K};
-use crate::simd::{load_128, load_512, prefetch};
+use crate::simd::{load_128, load_512, prefetch_eighth};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn q4k(tiles: &[Tile4K], panel: &IntegerPanel<'_>, out: &mut Block) {
@@ -57,7 +57,7 @@ fn rows_4<const M: usize>(tiles: &[Tile4K], panel: &IntegerPanel<'_>, out: &mut 
     for (((tile, inputs), scales), input_sums) in tiles.iter().zip(inputs).zip(scales).zip(sums_of_inputs) {
         let (scale, minimum) = (halves(&tile.scale), halves(&tile.minimum));
         for part in 0..8 {
-            prefetch(&tile.quants[part], 12);
+            prefetch_eighth(tile, part);
             let mut sums = [_mm512_setzero_si512(); M];
             for (group, weights) in tile.quants[part].iter().enumerate() {
                 let weights = load_512(weights);
@@ -91,8 +91,7 @@ fn rows_6<const M: usize>(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut 
     for (((tile, inputs), starts), scales) in tiles.iter().zip(inputs).zip(starts).zip(scales) {
         let scale = halves(&tile.scale);
         for part in 0..8 {
-            prefetch(&tile.lower[part], 10);
-            prefetch(&tile.upper[part], 10);
+            prefetch_eighth(tile, part);
             let low = &tile.lower[part];
             let high = quarters(load_512(&tile.upper[part][0]));
             let mut sums = started(&starts[2 * part]);
