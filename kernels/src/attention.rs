@@ -6,7 +6,8 @@
 //! - [`plan`]: which thread does what
 //! - [`part`]: one head of keys, some rows, some positions
 //! - [`scratch`]: what a thread needs for that
-//! - [`tile`]: products of a few rows with a block, and the softmax between them
+//! - [`tile`]: products of a few rows with a block, and the softmax between them; in [`wide`] for vectors, which are
+//!   [`avx2`]'s or [`avx512`]'s
 //!
 //! The order of arithmetic for a row is fixed by positions alone: scores a number of the head at a time, a softmax that
 //! goes on from chunk to chunk of 128 positions, sums a position at a time, and ranges of 512 positions that are
@@ -16,10 +17,16 @@
 //! # Invariants
 //! A row sees itself and what came before it, in its own sequence and window, and nothing else.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod part;
 mod plan;
 mod scratch;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use crate::cpu::Kernels;
 use crate::disjoint::Disjoint;

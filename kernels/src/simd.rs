@@ -9,8 +9,8 @@
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
-    _mm_prefetch, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm_prefetch, _mm_storeu_si128, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
 use crate::memory::Number;
@@ -74,6 +74,20 @@ pub(crate) fn store_16(numbers: &mut [f32; 16], vector: __m512) {
 pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
     // SAFETY: eight numbers that are borrowed to write.
     unsafe { _mm256_storeu_ps(numbers.as_mut_ptr(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn store_128(numbers: &mut [u16; 8], vector: __m128i) {
+    // SAFETY: 16 bytes that are borrowed to write.
+    unsafe { _mm_storeu_si128(numbers.as_mut_ptr().cast(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_256(numbers: &mut [u16; 16], vector: __m256i) {
+    // SAFETY: 32 bytes that are borrowed to write.
+    unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), vector) }
 }
 
 #[inline]

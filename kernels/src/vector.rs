@@ -3,18 +3,39 @@
 //! Why apart: between two products a model does these, and done one number at a time they take a third of its time.
 //!
 //! - [`scalar`]: what every other version is compared with
+//! - [`wide`]: the same for vectors of any width
+//! - [`avx2`], [`avx512`]: of these widths
 //!
 //! # Invariants
 //! A row's result depends on that row alone, not on how many rows a call has or who else works. Lengths that do not
 //! fit each other are the caller's mistake and panic.
 
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
-use crate::cpu::Kernels;
-use crate::half;
+use crate::cpu::{KernelSet, Kernels};
 
-/// The largest binary16 number.
-const F16_MAX: f32 = 65504.0;
+/// Calls an operation of the set in use.
+macro_rules! by_set {
+    ($kernels:expr, $name:ident($($argument:expr),*)) => {
+        match $kernels.set() {
+            // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2, FMA and F16C.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { avx2::$name($($argument),*) },
+            // SAFETY: and of these only where it has AVX-512 F, BW, DQ and VL besides.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe { avx512::$name($($argument),*) },
+            _ => scalar::$name($($argument),*),
+        }
+    };
+}
 
 /// Rows of `weight.len()` numbers: `x / sqrt(mean(x * x) + epsilon) * weight`.
 ///
@@ -31,10 +52,10 @@ pub fn rms_norm(kernels: Kernels, x: &[f32], weight: &[f32], epsilon: f32, out: 
 ///
 /// # Panics
 /// When `x` is no whole number of rows.
-pub fn rms_norm_in_place(_kernels: Kernels, x: &mut [f32], weight: &[f32], epsilon: f32) {
+pub fn rms_norm_in_place(kernels: Kernels, x: &mut [f32], weight: &[f32], epsilon: f32) {
     check_rows(x, weight.len());
     for row in x.chunks_exact_mut(weight.len()) {
-        scalar::rms_norm(row, weight, epsilon);
+        by_set!(kernels, rms_norm(row, weight, epsilon));
     }
 }
 
@@ -42,11 +63,11 @@ pub fn rms_norm_in_place(_kernels: Kernels, x: &mut [f32], weight: &[f32], epsil
 ///
 /// # Panics
 /// When `x` is no whole number of rows or `bias` is not as long as `weight`.
-pub fn layer_norm(_kernels: Kernels, x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+pub fn layer_norm(kernels: Kernels, x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     check_rows(x, weight.len());
     assert_eq!(weight.len(), bias.len(), "a bias for each weight");
     for row in x.chunks_exact_mut(weight.len()) {
-        scalar::layer_norm(row, weight, bias, epsilon);
+        by_set!(kernels, layer_norm(row, weight, bias, epsilon));
     }
 }
 
@@ -54,10 +75,10 @@ pub fn layer_norm(_kernels: Kernels, x: &mut [f32], weight: &[f32], bias: &[f32]
 ///
 /// # Panics
 /// When `x` is no whole number of rows.
-pub fn softmax(_kernels: Kernels, x: &mut [f32], width: usize) {
+pub fn softmax(kernels: Kernels, x: &mut [f32], width: usize) {
     check_rows(x, width);
     for row in x.chunks_exact_mut(width) {
-        scalar::softmax(row);
+        by_set!(kernels, softmax(row));
     }
 }
 
@@ -65,54 +86,42 @@ pub fn softmax(_kernels: Kernels, x: &mut [f32], width: usize) {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn silu_multiply(_kernels: Kernels, gate: &mut [f32], up: &[f32]) {
+pub fn silu_multiply(kernels: Kernels, gate: &mut [f32], up: &[f32]) {
     assert_eq!(gate.len(), up.len(), "as many gates as numbers");
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = scalar::silu(*gate) * up;
-    }
+    by_set!(kernels, silu_multiply(gate, up));
 }
 
 /// `gate = gelu_tanh(gate) * up`.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn gelu_tanh_multiply(_kernels: Kernels, gate: &mut [f32], up: &[f32]) {
+pub fn gelu_tanh_multiply(kernels: Kernels, gate: &mut [f32], up: &[f32]) {
     assert_eq!(gate.len(), up.len(), "as many gates as numbers");
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = scalar::gelu_tanh(*gate) * up;
-    }
+    by_set!(kernels, gelu_tanh_multiply(gate, up));
 }
 
 /// `x / 2 * (1 + erf(x / sqrt(2)))`, within 2e-7 of `1 + |x|`.
-pub fn gelu(_kernels: Kernels, x: &mut [f32]) {
-    for x in x {
-        *x = scalar::gelu(*x);
-    }
+pub fn gelu(kernels: Kernels, x: &mut [f32]) {
+    by_set!(kernels, gelu(x));
 }
 
 /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
-pub fn gelu_tanh(_kernels: Kernels, x: &mut [f32]) {
-    for x in x {
-        *x = scalar::gelu_tanh(*x);
-    }
+pub fn gelu_tanh(kernels: Kernels, x: &mut [f32]) {
+    by_set!(kernels, gelu_tanh(x));
 }
 
 /// `cap * tanh(x / cap)`: Gemma 2 bounds scores and logits so.
-pub fn soft_cap(_kernels: Kernels, x: &mut [f32], cap: f32) {
-    for x in x {
-        *x = scalar::soft_cap(*x, cap);
-    }
+pub fn soft_cap(kernels: Kernels, x: &mut [f32], cap: f32) {
+    by_set!(kernels, soft_cap(x, cap));
 }
 
 /// `x += y`.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn add(_kernels: Kernels, x: &mut [f32], y: &[f32]) {
+pub fn add(kernels: Kernels, x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "as many numbers on both sides");
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
-    }
+    by_set!(kernels, add(x, y));
 }
 
 /// `x += bias` for each row of `bias.len()` numbers.
@@ -127,10 +136,8 @@ pub fn add_bias(kernels: Kernels, x: &mut [f32], bias: &[f32]) {
 }
 
 /// `x *= factor`.
-pub fn scale(_kernels: Kernels, x: &mut [f32], factor: f32) {
-    for x in x {
-        *x *= factor;
-    }
+pub fn scale(kernels: Kernels, x: &mut [f32], factor: f32) {
+    by_set!(kernels, scale(x, factor));
 }
 
 /// Turns the heads of one position: in each head of `width` numbers the pair `(i, i + n)` turns by the angle whose
@@ -138,14 +145,14 @@ pub fn scale(_kernels: Kernels, x: &mut [f32], factor: f32) {
 ///
 /// # Panics
 /// When `heads` is no whole number of heads, or the cosines and sines do not fit each other or a head.
-pub fn rope(_kernels: Kernels, heads: &mut [f32], width: usize, cosines: &[f32], sines: &[f32]) {
+pub fn rope(kernels: Kernels, heads: &mut [f32], width: usize, cosines: &[f32], sines: &[f32]) {
     check_rows(heads, width);
     assert!(
         cosines.len() == sines.len() && 2 * cosines.len() <= width,
         "the angles fit into a head"
     );
     for head in heads.chunks_exact_mut(width) {
-        scalar::rope(head, cosines, sines);
+        by_set!(kernels, rope(head, cosines, sines));
     }
 }
 
@@ -153,51 +160,41 @@ pub fn rope(_kernels: Kernels, heads: &mut [f32], width: usize, cosines: &[f32],
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn to_f16(_kernels: Kernels, x: &[f32], out: &mut [u16]) {
+pub fn to_f16(kernels: Kernels, x: &[f32], out: &mut [u16]) {
     assert_eq!(x.len(), out.len(), "as many numbers as come in");
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = half::f32_to_f16(*x);
-    }
+    by_set!(kernels, to_f16(x, out));
 }
 
 /// As [`to_f16`], but too large ones become the largest.
-pub(crate) fn to_f16_saturating(_kernels: Kernels, x: &[f32], out: &mut [u16]) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = half::f32_to_f16(x.clamp(-F16_MAX, F16_MAX));
-    }
+pub(crate) fn to_f16_saturating(kernels: Kernels, x: &[f32], out: &mut [u16]) {
+    by_set!(kernels, to_f16_saturating(x, out));
 }
 
 /// Binary16 numbers as they are.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn from_f16(_kernels: Kernels, x: &[u16], out: &mut [f32]) {
+pub fn from_f16(kernels: Kernels, x: &[u16], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "as many numbers as come in");
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = half::f16_to_f32(*x);
-    }
+    by_set!(kernels, from_f16(x, out));
 }
 
 /// Nearest bfloat16 numbers, ties to even.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn to_bf16(_kernels: Kernels, x: &[f32], out: &mut [u16]) {
+pub fn to_bf16(kernels: Kernels, x: &[f32], out: &mut [u16]) {
     assert_eq!(x.len(), out.len(), "as many numbers as come in");
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = half::f32_to_bf16(*x);
-    }
+    by_set!(kernels, to_bf16(x, out));
 }
 
 /// Bfloat16 numbers as they are.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn from_bf16(_kernels: Kernels, x: &[u16], out: &mut [f32]) {
+pub fn from_bf16(kernels: Kernels, x: &[u16], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "as many numbers as come in");
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = half::bf16_to_f32(*x);
-    }
+    by_set!(kernels, from_bf16(x, out));
 }
 
 fn check_rows(x: &[f32], width: usize) {

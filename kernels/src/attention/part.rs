@@ -132,7 +132,7 @@ impl Part<'_> {
                 let scores = &mut scratch.scores[tile.start * CHUNK + page * rows * LINE..][..rows * LINE];
                 scores.fill(0.0);
                 let queries = &scratch.queries[tile.start * depth..tile.end * depth];
-                tile::multiply(self.kernels, queries, keys, rows, scores);
+                tile::multiply(self.kernels, queries, keys, None, rows, scores);
             }
         }
         for tile in self.tiles() {
@@ -153,7 +153,7 @@ impl Part<'_> {
                 let sums = &mut scratch.sums[tile.start * columns..tile.end * columns];
                 for (panel, sums) in sums.chunks_exact_mut(rows * LINE).enumerate() {
                     let values = values.part(panel * POSITIONS, POSITIONS);
-                    tile::multiply(self.kernels, shares, values, rows, sums);
+                    tile::multiply(self.kernels, shares, values, None, rows, sums);
                 }
             }
         }

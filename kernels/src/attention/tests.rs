@@ -200,7 +200,8 @@ fn rows_see_what_the_formula_says() {
                     let text = Text::new(rows, rule(heads, width), layout, size, rows as u32);
                     let pages = PagePool::new(layout, 9, |free| free / 2);
                     let found = text.said(kernels, &pool, &pages, &[rows]);
-                    check(&found, &text.expected(), 2e-5);
+                    // Scores, and so their rounding, grow with the square.
+                    check(&found, &text.expected(), if size > 1.0 { 1e-4 } else { 1e-5 });
                 }
             }
         }

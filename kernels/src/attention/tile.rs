@@ -5,7 +5,11 @@
 //! # Invariants
 //! What happens to a row does not depend on how many rows its tile has.
 
-use crate::cpu::Kernels;
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+use crate::cpu::{KernelSet, Kernels};
 use crate::vector;
 
 /// Numbers in a line of a block.
@@ -38,12 +42,49 @@ impl<'a> Lines<'a> {
 }
 
 /// Rows that a tile has at most.
-pub(super) fn most_rows(_kernels: Kernels) -> usize {
-    4
+pub(super) fn most_rows(kernels: Kernels) -> usize {
+    match kernels.set() {
+        #[cfg(target_arch = "x86_64")]
+        KernelSet::Avx2 | KernelSet::AvxVnni => avx2::ROWS,
+        #[cfg(target_arch = "x86_64")]
+        KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => avx512::ROWS,
+        _ => 4,
+    }
 }
 
-/// `out[row][32] += left[row][k] * lines[k][32]` over all lines. `left` is `[k / 8][row][8]`.
-pub(super) fn multiply(kernels: Kernels, left: &[f32], lines: Lines<'_>, rows: usize, out: &mut [f32]) {
+/// Calls what the set in use has.
+macro_rules! by_set {
+    ($kernels:expr, $name:ident($($argument:expr),*), $plain:expr) => {
+        match $kernels.set() {
+            // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2, FMA and F16C.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { avx2::$name($($argument),*) },
+            // SAFETY: and of these only where it has AVX-512 F, BW, DQ and VL besides.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe { avx512::$name($($argument),*) },
+            _ => $plain,
+        }
+    };
+}
+
+/// `out[row][32] += left[row][k] * lines[k][32]` over all lines. `left` is `[k / 8][row][8]`. What is read next may be
+/// fetched `ahead`.
+pub(super) fn multiply(
+    kernels: Kernels,
+    left: &[f32],
+    lines: Lines<'_>,
+    ahead: Option<Lines<'_>>,
+    rows: usize,
+    out: &mut [f32],
+) {
+    by_set!(
+        kernels,
+        multiply(left, lines, ahead, rows, out),
+        plain_multiply(kernels, left, lines, rows, out)
+    );
+}
+
+fn plain_multiply(kernels: Kernels, left: &[f32], lines: Lines<'_>, rows: usize, out: &mut [f32]) {
     let mut line = [0.0; LINE];
     let count = left.len() / rows;
     for k in 0..count {
@@ -76,7 +117,11 @@ pub(super) struct Step<'a> {
 }
 
 /// Does it.
-pub(super) fn step(_kernels: Kernels, step: Step<'_>) {
+pub(super) fn step(kernels: Kernels, step: Step<'_>) {
+    by_set!(kernels, step(step), plain_step(step));
+}
+
+fn plain_step(step: Step<'_>) {
     let rows = step.largest.len();
     let pages = step.scores.len() / (rows * LINE);
     for row in 0..rows {
@@ -113,6 +158,10 @@ pub(super) fn lower(kernels: Kernels, sums: &mut [f32], lower: &[f32]) {
     if lower.iter().all(|factor| *factor == 1.0) {
         return;
     }
+    by_set!(kernels, lower(sums, lower), plain_lower(kernels, sums, lower));
+}
+
+fn plain_lower(kernels: Kernels, sums: &mut [f32], lower: &[f32]) {
     for panel in sums.chunks_exact_mut(lower.len() * LINE) {
         for (line, factor) in panel.chunks_exact_mut(LINE).zip(lower) {
             vector::scale(kernels, line, *factor);

@@ -8,7 +8,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::cpu::KernelSet;
+use crate::half;
 
 /// Lengths around every vector's.
 const LENGTHS: [usize; 14] = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 1027];
@@ -248,7 +248,11 @@ fn precisions_are_bit_for_bit_those_of_plain_arithmetic() {
             let x = &x[x.len() - length..];
             let mut out = vec![0; length];
             to_f16(kernels, x, &mut out);
-            assert!(out.iter().zip(x).all(|(out, x)| *out == half::f32_to_f16(*x)));
+            assert!(
+                out.iter()
+                    .zip(x)
+                    .all(|(out, x)| *out == half::f32_to_f16(*x) || x.is_nan())
+            );
             to_bf16(kernels, x, &mut out);
             assert!(out.iter().zip(x).all(|(out, x)| *out == half::f32_to_bf16(*x)));
             to_f16_saturating(kernels, x, &mut out);
@@ -260,7 +264,7 @@ fn precisions_are_bit_for_bit_those_of_plain_arithmetic() {
             assert!(
                 wide.iter()
                     .zip(bits)
-                    .all(|(wide, x)| wide.to_bits() == half::f16_to_f32(*x).to_bits())
+                    .all(|(wide, x)| wide.to_bits() == half::f16_to_f32(*x).to_bits() || wide.is_nan())
             );
             from_bf16(kernels, bits, &mut wide);
             assert!(
@@ -269,5 +273,50 @@ fn precisions_are_bit_for_bit_those_of_plain_arithmetic() {
                     .all(|(wide, x)| wide.to_bits() == half::bf16_to_f32(*x).to_bits())
             );
         }
+    });
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn exp_over_its_whole_range() {
+    let mut x: Vec<f32> = (-1_000_000..=1_000_000)
+        .map(|i| i as f32 * 1.0e-4)
+        .filter(|x| *x <= 88.0)
+        .collect();
+    x.extend([
+        0.0,
+        -0.0,
+        1e-30,
+        -1e-30,
+        1e-7,
+        f32::NEG_INFINITY,
+        -1e30,
+        -87.0,
+        88.0,
+    ]);
+    each_set("vector::exp", |kernels| {
+        let mut out = x.clone();
+        match kernels.set() {
+            KernelSet::Scalar => return,
+            // SAFETY: the kernels are there.
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { avx2::exps(&mut out) },
+            // SAFETY: the kernels are there.
+            _ => unsafe { avx512::exps(&mut out) },
+        }
+        for (x, found) in x.iter().zip(&out) {
+            let expected = f64::from(*x).exp();
+            let error = (f64::from(*found) - expected).abs();
+            let bound = if *x < -87.0 { 2e-38 } else { 2e-7 * expected };
+            assert!(error <= bound, "exp({x}) is {found}, not {expected}");
+        }
+        let mut extremes = [0.0, 89.0, f32::INFINITY, f32::NAN, f32::NEG_INFINITY];
+        match kernels.set() {
+            // SAFETY: the kernels are there.
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { avx2::exps(&mut extremes) },
+            // SAFETY: the kernels are there.
+            _ => unsafe { avx512::exps(&mut extremes) },
+        }
+        assert!(extremes[0] == 1.0 && extremes[1] > 1e38 && extremes[2] > 1e38 && extremes[3].is_nan());
+        assert_eq!(extremes[4], 0.0);
     });
 }
