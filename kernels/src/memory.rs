@@ -50,6 +50,8 @@ pub struct Buffer<T: Number> {
     pages: Arc<MmapMut>,
     start: usize,
     length: usize,
+    /// Dropping it wipes it.
+    wipes: bool,
     element: PhantomData<T>,
 }
 
@@ -84,11 +86,20 @@ impl<T: Number> Buffer<T> {
             pages: Arc::new(pages),
             start,
             length,
+            wipes: true,
             element: PhantomData,
         }
     }
 
-    /// The same, for what is made once and stays: small ones share large pages. What one of them leaves free when it is
+    /// The same, where whoever owns it has wiped all that it wrote before it is dropped: memory that was never reached
+    /// need not be found then.
+    pub(crate) fn wiped_by_its_owner(length: usize) -> Self {
+        let mut buffer = Self::zeroed(length);
+        buffer.wipes = false;
+        buffer
+    }
+
+    /// As [`Self::zeroed`], for what is made once and stays: small ones share large pages. What one of them leaves free when it is
     /// dropped is given back with the last of those it shares with.
     ///
     /// # Panics
@@ -115,6 +126,7 @@ impl<T: Number> Buffer<T> {
             pages,
             start,
             length,
+            wipes: true,
             element: PhantomData,
         }
     }
@@ -155,7 +167,9 @@ impl<T: Number> DerefMut for Buffer<T> {
 
 impl<T: Number> Drop for Buffer<T> {
     fn drop(&mut self) {
-        self.bytes_mut().zeroize();
+        if self.wipes {
+            self.bytes_mut().zeroize();
+        }
     }
 }
 

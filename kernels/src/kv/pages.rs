@@ -68,7 +68,8 @@ impl PagePool {
     #[must_use]
     pub fn new(layout: Layout, pages: usize, choose: impl FnMut(usize) -> usize + Send + 'static) -> Self {
         let units = layout.page_units().checked_mul(pages);
-        let mut buffer = Buffer::zeroed(units.expect("pages fit into the address space"));
+        // Each page wipes itself when it comes back, and the buffer outlives them all.
+        let mut buffer = Buffer::wiped_by_its_owner(units.expect("pages fit into the address space"));
         let free = Free {
             pages: (0..pages).collect(),
             choose: Box::new(choose),
