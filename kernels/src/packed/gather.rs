@@ -22,8 +22,10 @@ use crate::pool::Pool;
 
 /// Rows found in one pass over the weights: their copies stay in a core's cache.
 const TOGETHER: usize = 32;
-/// Bytes of a piece: a part of the inputs, of all outputs.
-const PIECE: usize = 4096;
+/// Bytes of all those copies.
+const KEPT: usize = 128 << 10;
+/// Groups of outputs that are read between two writes of a copy.
+const AT_ONCE: usize = 4;
 
 impl Matrix {
     /// Rows as numbers, `out[i]` being row `ids[i]`, found by reading the whole matrix.
@@ -52,7 +54,9 @@ fn gather<T: Tile>(
     output: &SharedOutput<'_>,
 ) {
     let depth = inputs.div_ceil(T::INPUTS);
-    let deep = (PIECE / size_of::<T>()).clamp(1, depth);
+    // A piece is a part of the inputs, of all outputs: small enough for the cache, and one for each thread at least.
+    let deep = KEPT / (TOGETHER.min(ids.len()) * size_of::<T>());
+    let deep = deep.min(depth.div_ceil(pool.threads())).max(1);
     let pieces = depth.div_ceil(deep);
     let passes = ids.len().div_ceil(TOGETHER);
     pool.run(pieces * passes, &|part| {
@@ -104,43 +108,53 @@ fn scan<T: Tile>(
 ) {
     let found = found.bytes_mut();
     let each = found.len() / ids.len();
-    for (group, tiles) in tiles.chunks_exact(depth).enumerate() {
-        let weights = T::bytes_of(&tiles[piece.clone()]);
+    for (index, some) in tiles.chunks(AT_ONCE * depth).enumerate() {
+        // Where the last ones are fewer, the first stands in for the others, under a mask of zeros.
+        let mut weights = [T::bytes_of(&some[piece.clone()]); AT_ONCE];
+        for (weights, tiles) in weights.iter_mut().zip(some.chunks_exact(depth)) {
+            *weights = T::bytes_of(&tiles[piece.clone()]);
+        }
         for (id, found) in ids.iter().zip(found.chunks_exact_mut(each)) {
-            let mask = same(group, *id as usize / T::OUTPUTS) as u8;
-            keep(kernels, found, weights, mask);
+            let mut masks = [0; AT_ONCE];
+            for (at, mask) in masks.iter_mut().take(some.len() / depth).enumerate() {
+                *mask = same(AT_ONCE * index + at, *id as usize / T::OUTPUTS) as u8;
+            }
+            keep(kernels, found, &weights, masks);
         }
     }
 }
 
-fn keep(kernels: Kernels, found: &mut [u8], weights: &[u8], mask: u8) {
+fn keep(kernels: Kernels, found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
     #[cfg(target_arch = "x86_64")]
     match kernels.set() {
         KernelSet::Scalar => {}
         // SAFETY: these sets have AVX2.
-        KernelSet::Avx2 | KernelSet::AvxVnni => return unsafe { keep_avx2(found, weights, mask) },
+        KernelSet::Avx2 | KernelSet::AvxVnni => return unsafe { keep_avx2(found, weights, masks) },
         // SAFETY: the other sets have AVX-512 F, BW and VL.
-        _ => return unsafe { keep_avx512(found, weights, mask) },
+        _ => return unsafe { keep_avx512(found, weights, masks) },
     }
     let _ = kernels;
-    keep_plain(found, weights, mask);
+    keep_plain(found, weights, masks);
 }
 
 #[inline(always)]
-fn keep_plain(found: &mut [u8], weights: &[u8], mask: u8) {
-    for (found, weight) in found.iter_mut().zip(weights) {
-        *found |= *weight & mask;
+fn keep_plain(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
+    let [first, second, third, fourth] = weights.map(|weights| &weights[..found.len()]);
+    for index in 0..found.len() {
+        let one = first[index] & masks[0] | second[index] & masks[1];
+        let other = third[index] & masks[2] | fourth[index] & masks[3];
+        found[index] |= one | other;
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn keep_avx2(found: &mut [u8], weights: &[u8], mask: u8) {
-    keep_plain(found, weights, mask);
+fn keep_avx2(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
+    keep_plain(found, weights, masks);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn keep_avx512(found: &mut [u8], weights: &[u8], mask: u8) {
-    keep_plain(found, weights, mask);
+fn keep_avx512(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
+    keep_plain(found, weights, masks);
 }
