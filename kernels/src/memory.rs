@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use memmap2::MmapMut;
@@ -175,6 +175,24 @@ impl<T: Number> Drop for Buffer<T> {
 
 impl<T: Number> ZeroizeOnDrop for Buffer<T> {}
 
+/// Gives the large pages that lie wholly within `range` back to the system. What was in them is lost: they are zeros.
+///
+/// # Panics
+/// When the range is not within the pages.
+pub fn give_back(pages: &mut MmapMut, range: Range<usize>) {
+    let part = &pages[range.clone()];
+    let before = part.as_ptr().align_offset(LARGE);
+    let whole = part.len().saturating_sub(before) / LARGE * LARGE;
+    #[cfg(target_os = "linux")]
+    if whole > 0 {
+        let start = range.start + before;
+        // SAFETY: nobody else looks at these pages, which are borrowed uniquely, and zeros are bytes. They begin and end
+        // at multiples of a large page, so that the system, which rounds up to pages, takes no other.
+        // Where the system does not take them, they stay.
+        let _ = unsafe { pages.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, whole) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,5 +230,24 @@ mod tests {
         }
         let late = Buffer::<u32>::lasting(1000);
         assert!(late.iter().all(|number| *number == 0));
+    }
+
+    #[test]
+    fn only_whole_large_pages_inside_are_given_back() {
+        let mut pages = MmapMut::map_anon(4 * LARGE).unwrap();
+        pages.fill(1);
+        let first = pages.as_ptr().align_offset(LARGE);
+        give_back(&mut pages, first + 1..first + 2 * LARGE - 1);
+        give_back(&mut pages, first + LARGE..first + LARGE);
+        assert!(pages.iter().all(|byte| *byte == 1));
+        give_back(&mut pages, first + LARGE - 1..first + 2 * LARGE + 1);
+        #[cfg(target_os = "linux")]
+        assert!(
+            pages[first + LARGE..first + 2 * LARGE]
+                .iter()
+                .all(|byte| *byte == 0)
+        );
+        assert!(pages[..first + LARGE].iter().all(|byte| *byte == 1));
+        assert!(pages[first + 2 * LARGE..].iter().all(|byte| *byte == 1));
     }
 }

@@ -14,7 +14,7 @@
 //! fill the file.
 
 // Who seals looks at the tables' soundness only.
-#![allow(dead_code)]
+#![cfg_attr(not(feature = "inference"), allow(dead_code))]
 
 pub mod error;
 pub(crate) mod kind;
@@ -55,6 +55,16 @@ impl Tensor<'_> {
     /// Outermost first, as Hugging Face has it.
     pub(crate) fn shape(&self) -> impl Iterator<Item = u64> {
         self.dimensions.iter().take(self.used).rev().copied()
+    }
+
+    /// As [`crate::weights`] wants it.
+    #[cfg(feature = "inference")]
+    pub(crate) fn listed(&self) -> crate::weights::Listed {
+        // The file lies in memory, so that nothing in it is longer than memory can be.
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let place = number(self.place.start)..number(self.place.end);
+        let shape = self.shape().map(number).collect();
+        (self.name.to_owned(), Some(self.kind.into()), shape, place)
     }
 }
 

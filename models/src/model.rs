@@ -1,8 +1,9 @@
 //! From the files of an unsealed model to a model that answers.
 //!
-//! Why apart: it decides by `config.json` which kind of model the files are.
+//! Why apart: it decides by `config.json`, or by a GGUF file's own settings, which kind of model the files are.
 //!
 //! - [`error`]: why files did not become a model
+//! - [`gguf`]: a GGUF file becomes the parts of a model
 //! - [`info`]: what a model is
 //! - [`options`]: how it is loaded
 //! - [`parts`]: what a model is made of
@@ -13,6 +14,7 @@
 
 pub mod error;
 pub(crate) mod files;
+mod gguf;
 pub mod info;
 pub mod options;
 pub(crate) mod parts;
@@ -60,6 +62,14 @@ impl Model {
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Self, LoadError> {
+        if let Some(file) = gguf::find(&files)? {
+            return match gguf::parts(&file, &mut files, progress)? {
+                gguf::Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load(*parts, options)?))),
+                gguf::Parts::Embedder(parts) => {
+                    Ok(Self::Embedder(Box::new(Embedder::load(*parts, options)?)))
+                }
+            };
+        }
         const FILE: &str = "config.json";
         let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
         let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;

@@ -45,7 +45,7 @@ impl<'p> DecoderParts<'p> {
         progress: &'p dyn Progress,
     ) -> Result<Self, LoadError> {
         let config = DecoderConfig::read(family, config)?;
-        let tokenizer = tokenizer(files)?;
+        let tokenizer = tokenizer(files)?.ok_or(LoadError::MissingFile(TOKENIZER))?;
         check_vocabulary(&tokenizer, config.vocabulary)?;
         let template = TemplateSource::read(files)?;
         let mut stop_ids = config.stop_ids.clone();
@@ -70,7 +70,7 @@ impl<'p> EmbedderParts<'p> {
     ) -> Result<Self, LoadError> {
         let mut config = EmbedderConfig::read(config)?;
         read_settings(&mut config, files)?;
-        let tokenizer = tokenizer(files)?;
+        let tokenizer = tokenizer(files)?.ok_or(LoadError::MissingFile(TOKENIZER))?;
         check_vocabulary(&tokenizer, config.vocabulary)?;
         Ok(Self {
             config,
@@ -80,12 +80,13 @@ impl<'p> EmbedderParts<'p> {
     }
 }
 
-fn tokenizer(files: &mut ModelFiles) -> Result<Tokenizer, LoadError> {
-    let bytes = files.take(TOKENIZER).ok_or(LoadError::MissingFile(TOKENIZER))?;
-    Tokenizer::load(&bytes)
+/// The tokenizer that stands beside the weights, if one does.
+pub(super) fn tokenizer(files: &mut ModelFiles) -> Result<Option<Tokenizer>, LoadError> {
+    let bytes = files.take(TOKENIZER);
+    bytes.map(|bytes| Tokenizer::load(&bytes)).transpose()
 }
 
-fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), LoadError> {
+pub(super) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), LoadError> {
     if tokenizer.size() > rows {
         return Err(LoadError::VocabularyMismatch {
             tokenizer: tokenizer.size(),
@@ -96,7 +97,7 @@ fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), LoadError>
 }
 
 /// The ids that `generation_config.json` says end an answer.
-fn generation_stop_ids(files: &mut ModelFiles) -> Result<Vec<u32>, LoadError> {
+pub(super) fn generation_stop_ids(files: &mut ModelFiles) -> Result<Vec<u32>, LoadError> {
     const FILE: &str = "generation_config.json";
     let Some(bytes) = files.take(FILE) else {
         return Ok(Vec::new());
@@ -105,14 +106,14 @@ fn generation_stop_ids(files: &mut ModelFiles) -> Result<Vec<u32>, LoadError> {
     Keys::new(FILE, &settings).token_ids("eos_token_id")
 }
 
-fn sorted(mut ids: Vec<u32>) -> Vec<u32> {
+pub(super) fn sorted(mut ids: Vec<u32>) -> Vec<u32> {
     ids.sort_unstable();
     ids.dedup();
     ids
 }
 
 /// The files of sentence-transformers beside `config.json`.
-fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
+pub(super) fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
     const LENGTHS: &str = "sentence_bert_config.json";
     const PROMPTS: &str = "config_sentence_transformers.json";
     const POOLING: &str = "1_Pooling/config.json";
