@@ -49,7 +49,7 @@ fn main() {
         .collect();
     hand_overs.sort_by(f64::total_cmp);
     println!(
-        "hand-over of nothing      {:8.2} us (least {:.2})",
+        "hand-over of nothing             {:8.2} us (least {:.2})",
         hand_overs[1000], hand_overs[0]
     );
 
@@ -60,14 +60,17 @@ fn main() {
     } else {
         depths
     };
-    for precision in [KvPrecision::F16, KvPrecision::Bf16] {
+    for (precision, masked) in [
+        (KvPrecision::F16, false),
+        (KvPrecision::Bf16, false),
+        (KvPrecision::F16, true),
+    ] {
         for depth in depths.clone() {
-            let mut case = Case::new(
-                format!("decode at {depth}, {precision:?}"),
-                precision,
-                depth + RUNS + 1,
-                &pool,
+            let name = format!(
+                "decode at {depth}, {precision:?}{}",
+                if masked { ", masked" } else { "" }
             );
+            let mut case = Case::new(name, precision, depth + RUNS + 1, &pool, masked);
             case.attend(kernels, &pool, depth, Some(1));
             cases.push(case);
         }
@@ -78,10 +81,16 @@ fn main() {
             case.milliseconds.push(took);
         }
     }
-    let mut prompt = Case::new("prompt of 512, F16".to_owned(), KvPrecision::F16, 512, &pool);
+    let mut prompt = Case::new(
+        "prompt of 512, F16".to_owned(),
+        KvPrecision::F16,
+        512,
+        &pool,
+        false,
+    );
     for _ in 0..3 {
         let layout = prompt.layout;
-        prompt.sequence = sequence(layout, 512);
+        prompt.sequence = sequence(layout, 512, false);
         let took = prompt.attend(kernels, &pool, 512, None);
         prompt.milliseconds.push(took);
     }
@@ -92,17 +101,22 @@ fn main() {
             case.milliseconds[0],
             case.milliseconds[case.milliseconds.len() / 2],
         );
-        println!("{:24} {median:8.2} ms (least {least:.2})", case.name);
+        println!("{:32} {median:8.2} ms (least {least:.2})", case.name);
     }
 }
 
-fn sequence(layout: Layout, positions: usize) -> Sequence {
+fn sequence(layout: Layout, positions: usize, masked: bool) -> Sequence {
     let pages = PagePool::new(layout, layout.pages(positions), |_| 0);
-    Sequence::new(pages.reserve(pages.total()).expect("as many pages as there are"))
+    let pages = pages.reserve(pages.total()).expect("as many pages as there are");
+    if masked {
+        Sequence::masked(pages, &[7; 32])
+    } else {
+        Sequence::new(pages)
+    }
 }
 
 impl Case {
-    fn new(name: String, precision: KvPrecision, positions: usize, pool: &Pool) -> Self {
+    fn new(name: String, precision: KvPrecision, positions: usize, pool: &Pool, masked: bool) -> Self {
         let layout = Layout {
             layers: LAYERS,
             kv_heads: KV_HEADS,
@@ -112,7 +126,7 @@ impl Case {
         Self {
             name,
             layout,
-            sequence: sequence(layout, positions),
+            sequence: sequence(layout, positions, masked),
             workspace: Workspace::new(layout, HEADS, pool.threads()),
             milliseconds: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //!
 //! - [`pages`]: a fixed number of pages in one allocation
 //! - [`sequence`]: the pages of one sequence, filled from the front
+//! - [`mask`]: a keystream over a sequence's pages, if it wants one
 //! - [`store`]: how a row of numbers becomes part of a page
 //!
 //! A page holds all layers of its positions: `[layer][kv head]`, then the head's keys, then its values. Keys lie across
@@ -13,10 +14,12 @@
 //! # Invariants
 //! A page belongs to one sequence at a time. A row is written once, before it is read.
 
+mod mask;
 pub mod pages;
 pub mod sequence;
 mod store;
 
+pub(crate) use mask::Place;
 pub use pages::{OutOfPages, Page, PagePool};
 pub use sequence::Sequence;
 pub(crate) use store::{Writer, read_f32};

@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 use super::tile::{self, CHUNK, EIGHT, LINE, Lines, Step};
 use super::{Rule, View};
 use crate::cpu::Kernels;
-use crate::kv::{KvPrecision, Layout, POSITIONS, read_f32};
+use crate::kv::{KvPrecision, Layout, POSITIONS, Place, read_f32};
 use crate::vector;
 
 /// Positions that are computed apart and merged from the front.
@@ -118,12 +118,13 @@ impl Part<'_> {
         let (depth, columns) = (self.layout.depth(), self.layout.columns());
         let pages = self.pages(&(0..self.rows()), start);
         for page in pages.clone() {
-            // SAFETY: what is written at this time are positions that none of this part's rows sees, or it was
-            // written by this thread before; see `plan`.
-            let (keys, _) = unsafe {
-                self.view.sequence.pages()[start / POSITIONS + page].head(self.layer, self.kv_head)
-            };
-            let keys = lines(self.layout.precision, keys, &mut scratch.block);
+            let keys = self.lines(
+                start / POSITIONS + page,
+                false,
+                &mut scratch.block,
+                &mut scratch.bare,
+            );
+            let ahead = self.ahead(start / POSITIONS, &pages, page, false);
             for tile in self
                 .tiles()
                 .filter(|tile| self.pages(tile, start).contains(&page))
@@ -132,18 +133,27 @@ impl Part<'_> {
                 let scores = &mut scratch.scores[tile.start * CHUNK + page * rows * LINE..][..rows * LINE];
                 scores.fill(0.0);
                 let queries = &scratch.queries[tile.start * depth..tile.end * depth];
-                tile::multiply(self.kernels, queries, keys, None, rows, scores);
+                tile::multiply(
+                    self.kernels,
+                    queries,
+                    keys,
+                    ahead.filter(|_| tile.start == 0),
+                    rows,
+                    scores,
+                );
             }
         }
         for tile in self.tiles() {
             self.softmax(scratch, &tile, start);
         }
-        for page in pages {
-            // SAFETY: as above.
-            let (_, values) = unsafe {
-                self.view.sequence.pages()[start / POSITIONS + page].head(self.layer, self.kv_head)
-            };
-            let values = lines(self.layout.precision, values, &mut scratch.block);
+        for page in pages.clone() {
+            let values = self.lines(
+                start / POSITIONS + page,
+                true,
+                &mut scratch.block,
+                &mut scratch.bare,
+            );
+            let ahead = self.ahead(start / POSITIONS, &pages, page, true);
             for tile in self
                 .tiles()
                 .filter(|tile| self.pages(tile, start).contains(&page))
@@ -153,9 +163,64 @@ impl Part<'_> {
                 let sums = &mut scratch.sums[tile.start * columns..tile.end * columns];
                 for (panel, sums) in sums.chunks_exact_mut(rows * LINE).enumerate() {
                     let values = values.part(panel * POSITIONS, POSITIONS);
-                    tile::multiply(self.kernels, shares, values, None, rows, sums);
+                    let ahead = ahead
+                        .filter(|_| tile.start == 0)
+                        .map(|ahead| ahead.part(panel * POSITIONS, POSITIONS));
+                    tile::multiply(self.kernels, shares, values, ahead, rows, sums);
                 }
             }
+        }
+    }
+
+    /// A head's keys or values of a page of the sequence, as they are stored.
+    fn units(&self, page: usize, is_values: bool) -> &[u16] {
+        // SAFETY: what is written at this time are positions that none of this part's rows sees, or it was written by
+        // this thread before; see `plan`.
+        let (keys, values) = unsafe { self.view.sequence.pages()[page].head(self.layer, self.kv_head) };
+        if is_values { values } else { keys }
+    }
+
+    /// The same as lines that kernels read.
+    fn lines<'a>(
+        &'a self,
+        page: usize,
+        is_values: bool,
+        block: &'a mut [f32],
+        bare: &'a mut [u16],
+    ) -> Lines<'a> {
+        let mut units = self.units(page, is_values);
+        if let Some(mask) = self.view.sequence.mask() {
+            let place = Place {
+                layer: self.layer,
+                kv_head: self.kv_head,
+                is_values,
+                page,
+            };
+            let bare = &mut bare[..units.len()];
+            mask.apply(self.kernels, place, units, bare);
+            units = bare;
+        }
+        match self.layout.precision {
+            KvPrecision::F16 => Lines::F16(units),
+            KvPrecision::Bf16 => Lines::Bf16(units),
+            KvPrecision::F32 => {
+                let block = &mut block[..units.len() / 2];
+                read_f32(units, block);
+                Lines::F32(block)
+            }
+        }
+    }
+
+    /// What is read after a page's keys or values, when that is worth asking memory for.
+    fn ahead(&self, first: usize, pages: &Range<usize>, page: usize, is_values: bool) -> Option<Lines<'_>> {
+        if self.view.sequence.mask().is_some() || page + 1 >= pages.end {
+            return None;
+        }
+        let units = self.units(first + page + 1, is_values);
+        match self.layout.precision {
+            KvPrecision::F16 => Some(Lines::F16(units)),
+            KvPrecision::Bf16 => Some(Lines::Bf16(units)),
+            KvPrecision::F32 => None,
         }
     }
 
@@ -246,19 +311,6 @@ impl Part<'_> {
                     }
                 }
             }
-        }
-    }
-}
-
-/// A head's keys or values as lines that kernels read.
-fn lines<'a>(precision: KvPrecision, units: &'a [u16], block: &'a mut [f32]) -> Lines<'a> {
-    match precision {
-        KvPrecision::F16 => Lines::F16(units),
-        KvPrecision::Bf16 => Lines::Bf16(units),
-        KvPrecision::F32 => {
-            let block = &mut block[..units.len() / 2];
-            read_f32(units, block);
-            Lines::F32(block)
         }
     }
 }

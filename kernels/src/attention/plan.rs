@@ -16,7 +16,7 @@ use super::scratch::Workspace;
 use super::{Rule, View, tile};
 use crate::cpu::Kernels;
 use crate::disjoint::Disjoint;
-use crate::kv::{POSITIONS, Writer};
+use crate::kv::{POSITIONS, Place, Writer};
 use crate::memory::Buffer;
 use crate::pool::Pool;
 
@@ -191,6 +191,23 @@ fn write_rows(kernels: Kernels, layer: usize, view: &View<'_>, kv_head: usize) {
         // SAFETY: a job's head is written by one task; who reads the head at this time is that task, or one of a
         // split whose ranges, all but the last, are of other pages.
         let (keys, values) = unsafe { view.sequence.pages()[position / POSITIONS].head_mut(layer, kv_head) };
+        if let Some(mask) = view
+            .sequence
+            .mask()
+            .filter(|_| position.is_multiple_of(POSITIONS))
+        {
+            // The page's first row: from here on zeros are the keystream.
+            for (is_values, units) in [(false, &mut *keys), (true, &mut *values)] {
+                let place = Place {
+                    layer,
+                    kv_head,
+                    is_values,
+                    page: position / POSITIONS,
+                };
+                let zeros = units.to_vec();
+                mask.apply(kernels, place, &zeros, units);
+            }
+        }
         writer.key(&view.keys[at..at + layout.width], position % POSITIONS, keys);
         writer.value(&view.values[at..at + layout.width], position % POSITIONS, values);
     }

@@ -82,6 +82,8 @@ pub(super) struct Scratch {
     pub(super) lower: Vec<f32>,
     /// A block that is not stored as kernels read it.
     pub(super) block: Buffer<f32>,
+    /// A block without its keystream.
+    pub(super) bare: Buffer<u16>,
 }
 
 impl Scratch {
@@ -100,6 +102,7 @@ impl Scratch {
             total_weight: vec![0.0; rows],
             lower: vec![0.0; rows],
             block: Buffer::zeroed(POSITIONS * depth.max(columns)),
+            bare: Buffer::zeroed(layout.key_units().max(layout.value_units())),
         }
     }
 }

@@ -321,3 +321,52 @@ fn extremes_stay_finite() {
         check(&found, &text.expected(), 70.0);
     });
 }
+
+#[test]
+fn masked_pages_give_the_same_and_never_look_equal() {
+    let pool = Pool::new(2);
+    each_set("attention::masked", |kernels| {
+        for precision in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Bf16] {
+            let layout = layout(2, 24, precision);
+            let text = Text::new(70, rule(6, 24), layout, 2.0, 8);
+            let pages = PagePool::new(layout, 3, |_| 0);
+            let mut seen: Vec<Vec<u16>> = Vec::new();
+            let mut outs = Vec::new();
+            for key in [None, Some([1; 32]), Some([2; 32])] {
+                let taken = pages.reserve(3).unwrap();
+                let mut sequence = match key {
+                    Some(key) => Sequence::masked(taken, &key),
+                    None => Sequence::new(taken),
+                };
+                let mut workspace = Workspace::new(layout, 6, pool.threads());
+                let mut out = vec![0.0; text.queries.len()];
+                for layer in 0..2 {
+                    for rows in [0..40, 40..41, 41..70] {
+                        let mut jobs = [Job {
+                            sequence: &mut sequence,
+                            queries: &text.queries[rows.start * 144..rows.end * 144],
+                            keys: &text.keys[rows.start * 48..rows.end * 48],
+                            values: &text.values[rows.start * 48..rows.end * 48],
+                            out: &mut out[rows.start * 144..rows.end * 144],
+                        }];
+                        attend(kernels, &pool, &mut workspace, layer, &text.rule, &mut jobs);
+                    }
+                }
+                outs.push(bits(&out));
+                if key.is_some() {
+                    let mut pages = sequence.into_pages();
+                    pages.sort_by_key(crate::kv::Page::index);
+                    seen.push(pages.iter_mut().flat_map(|page| page.units().to_vec()).collect());
+                }
+            }
+            assert!(outs[1] == outs[0] && outs[2] == outs[0]);
+            let equal = seen[0]
+                .chunks(8)
+                .zip(seen[1].chunks(8))
+                .filter(|(a, b)| a == b)
+                .count();
+            assert_eq!(equal, 0, "equal blocks of 16 bytes at equal addresses");
+            assert!(seen[0].chunks(8).all(|block| block.iter().any(|unit| *unit != 0)));
+        }
+    });
+}

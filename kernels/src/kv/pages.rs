@@ -209,6 +209,12 @@ impl Page {
         units.split_at_mut(layout.key_units())
     }
 
+    /// Its place in the pool.
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Its bytes as they lie in memory.
     #[cfg(test)]
     pub(crate) fn units(&mut self) -> &mut [u16] {

@@ -5,6 +5,7 @@
 //! # Invariants
 //! Rows are appended in order, at most as many as its pages hold. Rows that were written never change.
 
+use super::mask::Mask;
 use super::{Layout, POSITIONS, Page};
 
 /// Keys and values of one sequence. No `Clone` or `Debug`: they tell what was said.
@@ -13,6 +14,7 @@ pub struct Sequence {
     layout: Layout,
     /// Positions written, by layer.
     written: Vec<usize>,
+    mask: Option<Mask>,
 }
 
 impl Sequence {
@@ -31,7 +33,21 @@ impl Sequence {
         Self {
             layout,
             written: vec![0; layout.layers],
+            mask: None,
             pages,
+        }
+    }
+
+    /// The same with a keystream over all that its pages hold, so that equal rows of two sequences do not look equal in
+    /// memory. No two sequences may have the same key.
+    ///
+    /// # Panics
+    /// When there is no page, or pages are of different pools.
+    #[must_use]
+    pub fn masked(pages: Vec<Page>, key: &[u8; 32]) -> Self {
+        Self {
+            mask: Some(Mask::new(key)),
+            ..Self::new(pages)
         }
     }
 
@@ -56,8 +72,17 @@ impl Sequence {
         self.written[layer]
     }
 
+    pub(crate) fn mask(&self) -> Option<&Mask> {
+        self.mask.as_ref()
+    }
+
     pub(crate) fn pages(&self) -> &[Page] {
         &self.pages
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_pages(self) -> Vec<Page> {
+        self.pages
     }
 
     /// Counts `rows` more positions of a layer as written.

@@ -3,7 +3,8 @@
 //! Why apart: the layout of a block is written here and read in `attention`.
 //!
 //! # Invariants
-//! Padding stays zero. A finite number is stored as a finite one.
+//! Padding stays zero. A finite number is stored as a finite one. A row is written once, over zeros or the keystream
+//! that stands for them: so writing is an exclusive or, whether the page is masked or not.
 
 use super::{KvPrecision, Layout, POSITIONS};
 use crate::cpu::Kernels;
@@ -36,7 +37,7 @@ impl Writer {
             KvPrecision::F16 | KvPrecision::Bf16 => {
                 self.convert(row);
                 for (unit, line) in self.converted.iter().zip(keys.chunks_exact_mut(POSITIONS)) {
-                    line[at] = *unit;
+                    line[at] ^= *unit;
                 }
             }
         }
@@ -58,7 +59,9 @@ impl Writer {
                 self.convert(row);
                 let panels = values.chunks_exact_mut(POSITIONS * POSITIONS);
                 for (units, panel) in self.converted.chunks(POSITIONS).zip(panels) {
-                    panel[at * POSITIONS..][..units.len()].copy_from_slice(units);
+                    for (to, unit) in panel[at * POSITIONS..].iter_mut().zip(units) {
+                        *to ^= *unit;
+                    }
                 }
             }
         }
@@ -81,8 +84,8 @@ impl Drop for Writer {
 /// Lower half, then upper half, as the memory of a little-endian machine has them.
 fn put_f32(line: &mut [u16], index: usize, number: f32) {
     let bits = number.to_bits();
-    line[2 * index] = bits as u16;
-    line[2 * index + 1] = (bits >> 16) as u16;
+    line[2 * index] ^= bits as u16;
+    line[2 * index + 1] ^= (bits >> 16) as u16;
 }
 
 /// What [`put_f32`] wrote, line by line.

@@ -1,0 +1,252 @@
+//! A keystream over what pages hold, so that equal rows never look equal.
+//!
+//! Why apart: where a machine encrypts memory deterministically and a host can read the result, equal bytes at equal
+//! addresses tell that two sequences say the same. This hides that and nothing else: secrecy is the machine's.
+//!
+//! The keystream is ChaCha's with 12 rounds, keyed for a sequence, with the place as its counter and nonce: head, layer
+//! and keys or values, page of the sequence, block. It is not the cipher of sealed files, which `models` keeps: it
+//! authenticates nothing, and it must run between two loads of a kernel. ChaCha is plain arithmetic without tables, so
+//! that one text serves every CPU in constant time; sixteen blocks go side by side, and stay that way: the words of
+//! sixteen blocks are interleaved.
+//!
+//! # Invariants
+//! A place of a sequence has one keystream, and a row is written there once. Keys are wiped.
+
+#![allow(unsafe_code)]
+// Lanes go side by side through several rows.
+#![allow(clippy::needless_range_loop)]
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::POSITIONS;
+use crate::cpu::{KernelSet, Kernels};
+
+/// Blocks side by side.
+const LANES: usize = 16;
+/// 32-bit units of sixteen blocks: sixteen lines of 32 units of 16 bits.
+type Words = [[u32; LANES]; 16];
+
+/// The key of a sequence.
+pub(crate) struct Mask {
+    key: [u32; 8],
+}
+
+/// What is masked.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) layer: usize,
+    pub(crate) kv_head: usize,
+    pub(crate) is_values: bool,
+    /// The page, counted within the sequence.
+    pub(crate) page: usize,
+}
+
+impl Mask {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        let mut words = [0; 8];
+        for (word, bytes) in words.iter_mut().zip(key.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        Self { key: words }
+    }
+
+    /// `out = units ^ keystream`.
+    pub(crate) fn apply(&self, kernels: Kernels, place: Place, units: &[u16], out: &mut [u16]) {
+        let nonce = [
+            place.page as u32,
+            (place.layer << 1 | usize::from(place.is_values)) as u32,
+            place.kv_head as u32,
+        ];
+        match kernels.set() {
+            // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { by_avx2(&self.key, nonce, units, out) },
+            // SAFETY: and of these only where it has AVX-512 F and BW.
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe {
+                by_avx512(&self.key, nonce, units, out);
+            },
+            _ => by_any(&self.key, nonce, units, out),
+        }
+    }
+}
+
+impl Drop for Mask {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Mask {}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn by_avx2(key: &[u32; 8], nonce: [u32; 3], units: &[u16], out: &mut [u16]) {
+    by_any(key, nonce, units, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+fn by_avx512(key: &[u32; 8], nonce: [u32; 3], units: &[u16], out: &mut [u16]) {
+    by_any(key, nonce, units, out);
+}
+
+#[inline(always)]
+fn by_any(key: &[u32; 8], nonce: [u32; 3], units: &[u16], out: &mut [u16]) {
+    let groups = units.chunks(16 * POSITIONS).zip(out.chunks_mut(16 * POSITIONS));
+    for (counter, (units, out)) in (0..).step_by(LANES).zip(groups) {
+        let words = blocks(key, nonce, counter);
+        let lines = units
+            .as_chunks::<POSITIONS>()
+            .0
+            .iter()
+            .zip(out.as_chunks_mut::<POSITIONS>().0);
+        for ((units, out), words) in lines.zip(&words) {
+            for lane in 0..LANES {
+                out[lane] = units[lane] ^ words[lane] as u16;
+                out[LANES + lane] = units[LANES + lane] ^ (words[lane] >> 16) as u16;
+            }
+        }
+    }
+}
+
+/// Sixteen blocks from `counter` on: RFC 8439, 2.3, with 12 rounds for 20; word by word, block by block.
+#[inline(always)]
+fn blocks(key: &[u32; 8], nonce: [u32; 3], counter: u32) -> Words {
+    let constants = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+    let mut start = [[0; LANES]; 16];
+    let words = constants.iter().chain(key).chain(&[0]).chain(&nonce);
+    for (lanes, word) in start.iter_mut().zip(words) {
+        *lanes = [*word; LANES];
+    }
+    for (lane, word) in start[12].iter_mut().enumerate() {
+        *word = counter + lane as u32;
+    }
+    let mut state = start;
+    for _ in 0..6 {
+        for column in 0..4 {
+            quarter(&mut state, [column, 4 + column, 8 + column, 12 + column]);
+        }
+        for column in 0..4 {
+            let turned = |row: usize| 4 * row + (column + row) % 4;
+            quarter(&mut state, [turned(0), turned(1), turned(2), turned(3)]);
+        }
+    }
+    for (lanes, start) in state.iter_mut().zip(&start) {
+        for (word, start) in lanes.iter_mut().zip(start) {
+            *word = word.wrapping_add(*start);
+        }
+    }
+    state
+}
+
+#[inline(always)]
+fn quarter(state: &mut Words, [a, b, c, d]: [usize; 4]) {
+    for (sum, add, turn, by) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
+        for lane in 0..LANES {
+            state[sum][lane] = state[sum][lane].wrapping_add(state[add][lane]);
+            state[turn][lane] = (state[turn][lane] ^ state[sum][lane]).rotate_left(by);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place = Place {
+        layer: 3,
+        kv_head: 2,
+        is_values: false,
+        page: 7,
+    };
+
+    fn keystream(kernels: Kernels, key: u8, place: Place) -> Vec<u16> {
+        let mut out = vec![0; 24 * POSITIONS];
+        Mask::new(&[key; 32]).apply(kernels, place, &[0; 24 * POSITIONS], &mut out);
+        out
+    }
+
+    /// The same rounds, written down once more for one block; with 20 of them they are those of RFC 8439, 2.3.2.
+    fn block(key: &[u32; 8], counter: u32, nonce: [u32; 3], rounds: usize) -> [u32; 16] {
+        let mut start = [
+            0x6170_7865,
+            0x3320_646e,
+            0x7962_2d32,
+            0x6b20_6574,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            counter,
+            0,
+            0,
+            0,
+        ];
+        start[4..12].copy_from_slice(key);
+        start[13..].copy_from_slice(&nonce);
+        let mut s: [u32; 16] = start;
+        for round in 0..rounds {
+            for i in 0..4 {
+                let at = |row: usize| 4 * row + (i + row * (round % 2)) % 4;
+                let (a, b, c, d) = (at(0), at(1), at(2), at(3));
+                s[a] = s[a].wrapping_add(s[b]);
+                s[d] = (s[d] ^ s[a]).rotate_left(16);
+                s[c] = s[c].wrapping_add(s[d]);
+                s[b] = (s[b] ^ s[c]).rotate_left(12);
+                s[a] = s[a].wrapping_add(s[b]);
+                s[d] = (s[d] ^ s[a]).rotate_left(8);
+                s[c] = s[c].wrapping_add(s[d]);
+                s[b] = (s[b] ^ s[c]).rotate_left(7);
+            }
+        }
+        std::array::from_fn(|i| s[i].wrapping_add(start[i]))
+    }
+
+    #[test]
+    fn the_keystream_is_chacha() {
+        let mut key = [0; 32];
+        for (byte, value) in key.iter_mut().zip(0..) {
+            *byte = value;
+        }
+        let mask = Mask::new(&key);
+        // RFC 8439, 2.3.2.
+        let known = block(&mask.key, 1, [0x0900_0000, 0x4a00_0000, 0], 20);
+        assert_eq!(known[..4], [0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3]);
+        let all = blocks(&mask.key, [5, 6, 7], 32);
+        for lane in 0..LANES {
+            let expected = block(&mask.key, 32 + lane as u32, [5, 6, 7], 12);
+            assert!((0..16).all(|word| all[word][lane] == expected[word]));
+        }
+    }
+
+    #[test]
+    fn all_sets_agree_and_all_places_differ() {
+        let plain = Kernels::at_most(KernelSet::Scalar);
+        let first = keystream(plain, 1, PLACE);
+        for set in KernelSet::ALL {
+            assert!(keystream(Kernels::at_most(set), 1, PLACE) == first);
+        }
+        let others = [
+            (2, PLACE),
+            (1, Place { layer: 2, ..PLACE }),
+            (1, Place { kv_head: 3, ..PLACE }),
+            (
+                1,
+                Place {
+                    is_values: true,
+                    ..PLACE
+                },
+            ),
+            (1, Place { page: 8, ..PLACE }),
+        ];
+        for (key, place) in others {
+            let other = keystream(plain, key, place);
+            assert!(first.chunks(8).zip(other.chunks(8)).all(|(a, b)| a != b));
+        }
+    }
+}
