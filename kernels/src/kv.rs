@@ -4,6 +4,7 @@
 //!
 //! - [`pages`]: a fixed number of pages in one allocation
 //! - [`sequence`]: the pages of one sequence, filled from the front
+//! - [`eight`]: 8 bits a number
 //! - [`mask`]: a keystream over a sequence's pages, if it wants one
 //! - [`store`]: how a row of numbers becomes part of a page
 //!
@@ -14,6 +15,7 @@
 //! # Invariants
 //! A page belongs to one sequence at a time. A row is written once, before it is read.
 
+pub(crate) mod eight;
 mod mask;
 pub mod pages;
 pub mod sequence;
@@ -36,6 +38,10 @@ pub enum KvPrecision {
     F16,
     /// The upper half of binary32.
     Bf16,
+    /// Signed bytes with a scale for 32 numbers of a row: half the memory of [`Self::F16`] and an eighth more. What
+    /// comes out of attention over random rows is off by 0.48 % of its size, where [`Self::F16`]'s is by 0.024 % and
+    /// [`Self::Bf16`]'s by 0.19 %.
+    Q8,
 }
 
 impl KvPrecision {
@@ -44,6 +50,7 @@ impl KvPrecision {
         match self {
             Self::F32 => 2 * POSITIONS * numbers,
             Self::F16 | Self::Bf16 => POSITIONS * numbers,
+            Self::Q8 => eight::units(numbers),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 use super::tile::{self, CHUNK, EIGHT, LINE, Lines, Step};
 use super::{Rule, View};
 use crate::cpu::Kernels;
-use crate::kv::{KvPrecision, Layout, POSITIONS, Place, read_f32};
+use crate::kv::{KvPrecision, Layout, POSITIONS, Place, eight, read_f32};
 use crate::vector;
 
 /// Positions that are computed apart and merged from the front.
@@ -208,6 +208,11 @@ impl Part<'_> {
                 read_f32(units, block);
                 Lines::F32(block)
             }
+            KvPrecision::Q8 => {
+                let block = &mut block[..eight::numbers(units.len()) * POSITIONS];
+                eight::read(self.kernels, units, is_values, block);
+                Lines::F32(block)
+            }
         }
     }
 
@@ -220,7 +225,7 @@ impl Part<'_> {
         match self.layout.precision {
             KvPrecision::F16 => Some(Lines::F16(units)),
             KvPrecision::Bf16 => Some(Lines::Bf16(units)),
-            KvPrecision::F32 => None,
+            KvPrecision::F32 | KvPrecision::Q8 => None,
         }
     }
 

@@ -67,6 +67,17 @@ impl Text {
         let plain = Kernels::at_most(KernelSet::Scalar);
         match self.layout.precision {
             KvPrecision::F32 => {}
+            KvPrecision::Q8 => {
+                for part in wide
+                    .chunks_mut(self.layout.width)
+                    .flat_map(|head| head.chunks_mut(32))
+                {
+                    let scale = part.iter().fold(0.0f32, |most, x| most.max(x.abs())) / 127.0;
+                    for x in part {
+                        *x = f32::from(crate::kv::eight::rounded(*x, scale)) * scale;
+                    }
+                }
+            }
             KvPrecision::F16 => {
                 vector::to_f16_saturating(plain, row, &mut units);
                 vector::from_f16(plain, &units, &mut wide);
@@ -194,7 +205,12 @@ fn rows_see_what_the_formula_says() {
             (34, 5, 1, 256),
             (3, 60, 1, 24),
         ] {
-            for precision in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Bf16] {
+            for precision in [
+                KvPrecision::F32,
+                KvPrecision::F16,
+                KvPrecision::Bf16,
+                KvPrecision::Q8,
+            ] {
                 for size in [1.0, 12.0] {
                     let layout = layout(kv_heads, width, precision);
                     let text = Text::new(rows, rule(heads, width), layout, size, rows as u32);
@@ -326,7 +342,12 @@ fn extremes_stay_finite() {
 fn masked_pages_give_the_same_and_never_look_equal() {
     let pool = Pool::new(2);
     each_set("attention::masked", |kernels| {
-        for precision in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Bf16] {
+        for precision in [
+            KvPrecision::F32,
+            KvPrecision::F16,
+            KvPrecision::Bf16,
+            KvPrecision::Q8,
+        ] {
             let layout = layout(2, 24, precision);
             let text = Text::new(70, rule(6, 24), layout, 2.0, 8);
             let pages = PagePool::new(layout, 3, |_| 0);
@@ -369,4 +390,34 @@ fn masked_pages_give_the_same_and_never_look_equal() {
             assert!(seen[0].chunks(8).all(|block| block.iter().any(|unit| *unit != 0)));
         }
     });
+}
+
+#[test]
+fn eight_bits_lose_little() {
+    let pool = Pool::new(2);
+    let kernels = Kernels::detect();
+    let said = |precision| {
+        let layout = layout(2, 128, precision);
+        let pages = PagePool::new(layout, 10, |_| 0);
+        Text::new(300, rule(4, 128), layout, 1.7, 11).said(kernels, &pool, &pages, &[300])
+    };
+    let exact = said(KvPrecision::F32);
+    let size: f64 = exact.iter().map(|x| f64::from(*x).powi(2)).sum();
+    let off = |found: &[f32]| {
+        let squares: f64 = found
+            .iter()
+            .zip(&exact)
+            .map(|(a, b)| f64::from(a - b).powi(2))
+            .sum();
+        (squares / size).sqrt()
+    };
+    let (q8, f16, bf16) = (
+        off(&said(KvPrecision::Q8)),
+        off(&said(KvPrecision::F16)),
+        off(&said(KvPrecision::Bf16)),
+    );
+    assert!(
+        q8 < 0.01 && f16 < 0.0005 && bf16 < 0.005,
+        "off by {q8}, {f16}, {bf16} of the size"
+    );
 }

@@ -141,12 +141,23 @@ fn blocks(key: &[u32; 8], nonce: [u32; 3], counter: u32) -> Words {
 }
 
 #[inline(always)]
-fn quarter(state: &mut Words, [a, b, c, d]: [usize; 4]) {
-    for (sum, add, turn, by) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
-        for lane in 0..LANES {
-            state[sum][lane] = state[sum][lane].wrapping_add(state[add][lane]);
-            state[turn][lane] = (state[turn][lane] ^ state[sum][lane]).rotate_left(by);
-        }
+fn quarter(state: &mut Words, [at_a, at_b, at_c, at_d]: [usize; 4]) {
+    // Copies, of which the compiler knows that they do not overlap.
+    let (mut a, mut b, mut c, mut d) = (state[at_a], state[at_b], state[at_c], state[at_d]);
+    half_turn::<16>(&mut a, &b, &mut d);
+    half_turn::<12>(&mut c, &d, &mut b);
+    half_turn::<8>(&mut a, &b, &mut d);
+    half_turn::<7>(&mut c, &d, &mut b);
+    (state[at_a], state[at_b], state[at_c], state[at_d]) = (a, b, c, d);
+}
+
+#[inline(always)]
+fn half_turn<const BY: u32>(sum: &mut [u32; LANES], add: &[u32; LANES], turn: &mut [u32; LANES]) {
+    for lane in 0..LANES {
+        sum[lane] = sum[lane].wrapping_add(add[lane]);
+    }
+    for lane in 0..LANES {
+        turn[lane] = (turn[lane] ^ sum[lane]).rotate_left(BY);
     }
 }
 

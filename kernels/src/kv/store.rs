@@ -6,7 +6,7 @@
 //! Padding stays zero. A finite number is stored as a finite one. A row is written once, over zeros or the keystream
 //! that stands for them: so writing is an exclusive or, whether the page is masked or not.
 
-use super::{KvPrecision, Layout, POSITIONS};
+use super::{KvPrecision, Layout, POSITIONS, eight};
 use crate::cpu::Kernels;
 use crate::vector;
 
@@ -34,6 +34,7 @@ impl Writer {
                     put_f32(line, at, *number);
                 }
             }
+            KvPrecision::Q8 => eight::put_key(row, at, keys),
             KvPrecision::F16 | KvPrecision::Bf16 => {
                 self.convert(row);
                 for (unit, line) in self.converted.iter().zip(keys.chunks_exact_mut(POSITIONS)) {
@@ -55,6 +56,7 @@ impl Writer {
                     }
                 }
             }
+            KvPrecision::Q8 => eight::put_value(row, at, values),
             KvPrecision::F16 | KvPrecision::Bf16 => {
                 self.convert(row);
                 let panels = values.chunks_exact_mut(POSITIONS * POSITIONS);
@@ -82,13 +84,14 @@ impl Drop for Writer {
 }
 
 /// Lower half, then upper half, as the memory of a little-endian machine has them.
-fn put_f32(line: &mut [u16], index: usize, number: f32) {
+pub(super) fn put_f32(line: &mut [u16], index: usize, number: f32) {
     let bits = number.to_bits();
     line[2 * index] ^= bits as u16;
     line[2 * index + 1] ^= (bits >> 16) as u16;
 }
 
 /// What [`put_f32`] wrote, line by line.
+#[inline(always)]
 pub(crate) fn read_f32(units: &[u16], numbers: &mut [f32]) {
     for (pair, number) in units.chunks_exact(2).zip(numbers) {
         *number = f32::from_bits(u32::from(pair[0]) | u32::from(pair[1]) << 16);
