@@ -53,10 +53,14 @@ pub fn bf16_to_f32(half: u16) -> f32 {
 #[must_use]
 pub fn f32_to_bf16(number: f32) -> u16 {
     let bits = number.to_bits();
-    if number.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    // Chosen, not branched upon: so the compiler makes vectors of it.
+    let half = if number.is_nan() {
+        bits | 0x0040_0000
+    } else {
+        rounded
+    };
+    (half >> 16) as u16
 }
 
 #[cfg(test)]

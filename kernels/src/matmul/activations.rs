@@ -9,7 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::panel::{FloatPanel, IntegerPanel, Layout, PairPanel, Spans};
-use super::rounding::{self, Rounded};
+use super::rounding::{self, PairShape, Rounded};
 use crate::cpu::{KernelSet, Kernels};
 use crate::half::{bf16_to_f32, f32_to_bf16};
 use crate::memory::{Buffer, Number};
@@ -219,20 +219,14 @@ impl Activations {
                 &values[span.first * width..][..span.rows * width],
             )
         });
+        let kernels = self.kernels;
         for_parts(pool, self.rows, parts, |(target, rows), values| {
-            target.fill(0);
-            for (row, values) in values.chunks_exact(width).enumerate() {
-                for (index, pair) in values.chunks(2).enumerate() {
-                    let lower = u32::from(f32_to_bf16(pair[0]));
-                    let upper = pair.get(1).map_or(0, |number| u32::from(f32_to_bf16(*number)));
-                    let place = if layout.by_row {
-                        (index / 16 * *rows + row) * 16 + index % 16
-                    } else {
-                        index * *rows + row
-                    };
-                    target[place] = lower | upper << 16;
-                }
-            }
+            let shape = PairShape {
+                rows: *rows,
+                width,
+                by_row: layout.by_row,
+            };
+            rounding::round_pairs(kernels, shape, values, target);
         });
     }
 

@@ -1,4 +1,4 @@
-//! Activations in 8 bits: one scale for 32 numbers, the largest becomes 127.
+//! Activations in 8 bits, one scale for 32 numbers of which the largest becomes 127; and in pairs of bf16.
 //!
 //! Why apart: the same few lines are compiled for several sets of instructions and must come to the same bits in each.
 //!
@@ -11,6 +11,7 @@
 mod vectors;
 
 use crate::cpu::{KernelSet, Kernels};
+use crate::half::f32_to_bf16;
 
 /// Below this a block counts as zero: its scale would be no normal number.
 const LEAST: u32 = 0x0400_0000;
@@ -52,6 +53,57 @@ pub(crate) fn round_rows(kernels: Kernels, panel: &mut Rounded<'_>, width: usize
         _ => unsafe { vectors::round_avx512(panel, width, values) },
         #[cfg(not(target_arch = "x86_64"))]
         _ => round_plain(panel, width, values),
+    }
+}
+
+/// Fills a panel with pairs of bf16, as [`PairPanel`](super::panel::PairPanel) has them.
+pub(crate) fn round_pairs(kernels: Kernels, shape: PairShape, values: &[f32], pairs: &mut [u32]) {
+    match kernels.set() {
+        #[cfg(target_arch = "x86_64")]
+        KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => {
+            // SAFETY: these sets have AVX-512 F, BW, DQ and VL.
+            unsafe { pairs_avx512(shape, values, pairs) }
+        }
+        _ => pairs_plain(shape, values, pairs),
+    }
+}
+
+/// The shape of a panel of pairs.
+#[derive(Clone, Copy)]
+pub(crate) struct PairShape {
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    pub(crate) by_row: bool,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn pairs_avx512(shape: PairShape, values: &[f32], pairs: &mut [u32]) {
+    pairs_plain(shape, values, pairs);
+}
+
+#[inline(always)]
+fn pairs_plain(shape: PairShape, values: &[f32], pairs: &mut [u32]) {
+    let rows = shape.rows;
+    for (row, values) in values.chunks_exact(shape.width).enumerate() {
+        for (block, some) in values.chunks(32).enumerate() {
+            let mut numbers = [0f32; 32];
+            numbers[..some.len()].copy_from_slice(some);
+            let mut halves = [0u32; 32];
+            for (half, number) in halves.iter_mut().zip(numbers) {
+                *half = u32::from(f32_to_bf16(number));
+            }
+            let twos = halves.as_chunks::<2>().0;
+            let bits: [u32; 16] = std::array::from_fn(|i| twos[i][0] | twos[i][1] << 16);
+            if shape.by_row {
+                pairs[16 * (block * rows + row)..][..16].copy_from_slice(&bits);
+            } else {
+                let block = &mut pairs[16 * block * rows..][..16 * rows];
+                for (pairs, bits) in block.chunks_exact_mut(rows).zip(bits) {
+                    pairs[row] = bits;
+                }
+            }
+        }
     }
 }
 
