@@ -7,6 +7,7 @@
 //! - [`rope`], [`norm`]: positions and scales
 //! - [`cache`]: keys and values of one sequence
 //! - [`scratch`]: what a pass works in
+//! - [`likelihood`]: how well a text is foretold
 //!
 //! # Invariants
 //! Only a [`Prompt`] made here starts a [`Generation`]: its ids are of this vocabulary and its control
@@ -14,6 +15,7 @@
 
 mod block;
 pub(crate) mod cache;
+mod likelihood;
 mod mlp;
 pub(crate) mod network;
 mod norm;
