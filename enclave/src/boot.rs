@@ -18,7 +18,7 @@ use anchorhold_attestation::{Class, Platform};
 use anchorhold_encoding::sha256;
 use anchorhold_models::progress::Progress;
 use anchorhold_models::sealed::{Expected, SealedModel};
-use anchorhold_models::{LoadOptions, Model, name};
+use anchorhold_models::{Model, name};
 use zeroize::Zeroizing;
 
 pub use error::{BootError, LaunchError};
@@ -226,7 +226,8 @@ impl Keyed {
         let unsealed = sealed
             .unseal(released.key, &expected, &Announce)
             .map_err(BootError::Unseal)?;
-        let model = Model::load(unsealed, LoadOptions::default(), &()).map_err(BootError::Load)?;
+        let model =
+            Model::load(unsealed, attested.config.engine.load_options(), &()).map_err(BootError::Load)?;
 
         let lifecycle = Lifecycle::new();
         let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());

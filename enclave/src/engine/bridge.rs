@@ -11,10 +11,12 @@ use anchorhold_models::{
     Step, Truncation, Usage,
 };
 
-use crate::engine::backend::{Abilities, Backend, Order, Prompt, Stepper};
+use crate::engine::backend::{Abilities, Backend, Order, Prompt, Running};
 use crate::engine::job::Refusal;
 
 impl Backend for Model {
+    type Text = Generation;
+
     fn abilities(&self) -> Abilities {
         match self {
             Self::Decoder(decoder) => Abilities::Decode {
@@ -26,14 +28,22 @@ impl Backend for Model {
         }
     }
 
-    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal> {
-        let Self::Decoder(decoder) = self else {
-            return Err(Refusal::WrongModelKind);
-        };
-        Ok(Box::new(Running {
-            decoder,
-            generation: generation(decoder, order)?,
-        }))
+    fn start(&self, order: Order) -> Result<Generation, Refusal> {
+        match self {
+            Self::Decoder(decoder) => generation(decoder, order),
+            Self::Embedder(_) => Err(Refusal::WrongModelKind),
+        }
+    }
+
+    fn step(&self, running: &mut [&mut Generation]) -> Vec<Result<Step, Refusal>> {
+        match self {
+            Self::Decoder(decoder) => {
+                let steps = decoder.step(running).into_iter();
+                steps.map(|step| step.map_err(refusal)).collect()
+            }
+            // It never began one.
+            Self::Embedder(_) => running.iter().map(|_| Err(Refusal::WrongModelKind)).collect(),
+        }
     }
 
     fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
@@ -72,7 +82,10 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
             ChatError::Failed => Refusal::Failed,
         })?,
     };
-    let room = context.saturating_sub(prompt.len());
+    // A limit that the caller did not name gives way to what there is; how much of it is in use now changes nothing.
+    let (_, pages) = decoder.pages();
+    let most = context.min(pages.saturating_mul(Decoder::PAGE));
+    let room = most.saturating_sub(prompt.len());
     let max_tokens = order
         .sampling
         .max_tokens
@@ -89,31 +102,21 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
 }
 
 fn refusal(error: GenerateError) -> Refusal {
+    let tokens = |pages: usize| pages.saturating_mul(Decoder::PAGE);
     match error {
         GenerateError::ContextExceeded { context, .. } => Refusal::ContextExceeded { limit: context },
-        GenerateError::NeverFits { total, .. } => Refusal::ContextExceeded {
-            limit: total * Decoder::PAGE,
+        GenerateError::OutOfPages { .. } => Refusal::NoCapacity,
+        GenerateError::NeverFits { needed, total } => Refusal::NeverFits {
+            needed: tokens(needed),
+            total: tokens(total),
         },
-        GenerateError::OutOfPages { .. } => Refusal::QueueFull,
         GenerateError::NotFinite | GenerateError::Compute => Refusal::Failed,
     }
 }
 
-/// A text being generated, and the model that does it.
-struct Running<'m> {
-    decoder: &'m Decoder,
-    generation: Generation,
-}
-
-impl Stepper for Running<'_> {
-    fn step(&mut self) -> Result<Step, Refusal> {
-        let steps = self.decoder.step(&mut [&mut self.generation]);
-        let step = steps.into_iter().next().ok_or(Refusal::Failed)?;
-        step.map_err(refusal)
-    }
-
+impl Running for Generation {
     fn usage(&self) -> Usage {
-        self.generation.usage()
+        Self::usage(self)
     }
 }
 

@@ -49,6 +49,7 @@ fn engine() -> Engine {
     let terms = Terms::new(Moment::START, 3600, 0);
     let settings = Settings {
         queue: 8,
+        running: 8,
         lease: Arc::new(Lease::new(terms, Arc::clone(&clock), lifecycle.clone())),
         lifecycle,
         metrics: Arc::new(Metrics::new(clock)),
