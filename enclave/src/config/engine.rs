@@ -39,6 +39,7 @@ impl EngineConfig {
             kv_precision: self.kv_precision,
             quantise: self.quantise,
             dangerously_plain_gather: self.token_dependent_addresses,
+            mask_kv: unset.mask_kv,
         }
     }
 }

@@ -238,6 +238,7 @@ fn the_engine_is_set_key_by_key() {
         kv_precision: KvPrecision::Bf16,
         quantise: Some(Quantise::Q4),
         dangerously_plain_gather: true,
+        mask_kv: false,
     };
     assert_eq!(set.engine.load_options(), options);
     assert_eq!(

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use crate::config::decoder::DecoderConfig;
 use crate::limits::inference as limits;
 use crate::model::options::LoadOptions;
-use crate::secret::random_public;
+use crate::secret::{Secret, random_public};
 
 /// Pages are not to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub(super) fn pages(config: &DecoderConfig, options: &LoadOptions) -> PagePool {
 }
 
 impl Cache {
-    /// Reserves pages for so many positions.
-    pub(super) fn new(pages: &PagePool, room: usize) -> Result<Self, NoPages> {
+    /// Reserves pages for so many positions; with `masked`, under a fresh keystream.
+    pub(super) fn new(pages: &PagePool, room: usize, masked: bool) -> Result<Self, NoPages> {
         let (needed, total) = (pages.layout().pages(room), pages.total());
         if needed > total {
             return Err(NoPages::Ever { needed, total });
@@ -63,8 +63,13 @@ impl Cache {
             needed,
             free: error.free,
         })?;
+        let sequence = if masked {
+            Sequence::masked(pages, Secret::random().expose())
+        } else {
+            Sequence::new(pages)
+        };
         Ok(Self {
-            sequence: Some(Sequence::new(pages)),
+            sequence: Some(sequence),
             length: 0,
             room,
         })

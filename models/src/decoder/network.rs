@@ -35,6 +35,8 @@ pub(crate) struct Network {
     head: Option<Matrix>,
     parameters: u64,
     pages: PagePool,
+    /// Each sequence has a keystream of its own.
+    masks: bool,
 }
 
 /// New tokens of one sequence.
@@ -86,6 +88,7 @@ impl Network {
             rope: Rope::new(&config.rope, config.head_width),
             pages: cache::pages(&config, options),
             gathers_plainly: options.dangerously_plain_gather,
+            masks: options.mask_kv,
             config,
             embedding,
             blocks,
@@ -109,7 +112,7 @@ impl Network {
 
     /// Room for so many positions of a new sequence.
     pub(crate) fn new_cache(&self, positions: usize) -> Result<Cache, NoPages> {
-        Cache::new(&self.pages, positions)
+        Cache::new(&self.pages, positions, self.masks)
     }
 
     /// What one pass works in.

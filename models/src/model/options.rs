@@ -19,6 +19,9 @@ pub struct LoadOptions {
     pub kv_bytes: Option<u64>,
     /// How keys and values are kept.
     pub kv_precision: KvPrecision,
+    /// Fold a keystream of its own into each answer's keys and values while they lie in memory. For machines whose memory
+    /// encryption shows the host where equal plaintext lies.
+    pub mask_kv: bool,
     /// Make plain weights smaller while they are loaded. Weights that come in blocks stay as they are.
     pub quantise: Option<Quantise>,
     /// Read only the rows of the embedding table that a text needs. Whoever sees which pages are touched, as the host
@@ -42,6 +45,7 @@ impl Default for LoadOptions {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             kv_bytes: None,
             kv_precision: KvPrecision::F16,
+            mask_kv: false,
             quantise: None,
             dangerously_plain_gather: false,
         }
