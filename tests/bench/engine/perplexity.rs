@@ -26,7 +26,7 @@ const TEXT: &str = include_str!("perplexity/story.txt");
 const WINDOW: usize = 256;
 const FILES: [&str; 4] = ["f32", "f16", "q8_0", "q4_0"];
 /// llama-perplexity may lose its last line.
-const TRIES: usize = 5;
+const TRIES: usize = 20;
 const COLUMNS: &[&str] = &["model", "format", "kernels", "ours", "llama.cpp", "percent apart"];
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
