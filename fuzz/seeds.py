@@ -54,6 +54,33 @@ def vectors():
     put("rcar", "evidence", b'{"primary_evidence":{},"additional_evidence":""}')
 
 
+def gguf():
+    """One file with a setting of each type and a tensor of each form that is read."""
+
+    def text(value):
+        return len(value).to_bytes(8, "little") + value
+
+    def number(value, size=4):
+        return value.to_bytes(size, "little")
+
+    listed = number(9) + number(8) + number(2, 8) + text(b"one") + text(b"two")
+    nested = number(9) + number(9) + number(1, 8) + number(4) + number(1, 8) + number(7)
+    settings = [text(b"architecture") + number(8) + text(b"llama"), text(b"list") + listed, text(b"nested") + nested]
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    settings += [text(b"type-%d" % kind) + number(kind) + bytes(size) for kind, size in sizes.items()]
+    blocks = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+              12: (256, 144), 13: (256, 176), 14: (256, 210)}
+    table, data = b"", b""
+    for kind, (weights, size) in blocks.items():
+        data += bytes(-len(data) % 32)
+        shape = number(2) + number(weights, 8) + number(2, 8)
+        table += text(b"tensor-%d" % kind) + shape + number(kind) + number(len(data), 8)
+        data += bytes(2 * size)
+    head = b"GGUF" + number(3) + number(len(blocks), 8) + number(len(settings), 8) + b"".join(settings) + table
+    put("gguf", "every-type", head + bytes(-len(head) % 32) + data)
+    put("gguf", "nothing", b"GGUF" + number(2) + bytes(16) + bytes(8))
+
+
 def real(evidence):
     for path in sorted(evidence.rglob("*")):
         if not path.is_file():
@@ -94,6 +121,7 @@ def real(evidence):
 
 
 vectors()
+gguf()
 if (shared / "evidence").is_dir():
     real(shared / "evidence")
 else:

@@ -67,6 +67,10 @@ pub enum Weakening {
     /// Durations come from a clock the host can bend.
     #[serde(rename = "dangerously_host_time")]
     HostTime,
+    /// Which rows of the embedding table are read depends on the tokens, so that a host that watches pages can read a
+    /// text.
+    #[serde(rename = "dangerously_token_dependent_addresses")]
+    TokenDependentAddresses,
 }
 
 impl Weakening {
@@ -75,6 +79,7 @@ impl Weakening {
     pub const fn name(self) -> &'static str {
         match self {
             Self::HostTime => "dangerously_host_time",
+            Self::TokenDependentAddresses => "dangerously_token_dependent_addresses",
         }
     }
 }

@@ -226,7 +226,8 @@ impl Keyed {
         let unsealed = sealed
             .unseal(released.key, &expected, &Announce)
             .map_err(BootError::Unseal)?;
-        let model = Model::load(unsealed, &()).map_err(BootError::Load)?;
+        let model =
+            Model::load(unsealed, attested.config.engine.load_options(), &()).map_err(BootError::Load)?;
 
         let lifecycle = Lifecycle::new();
         let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());

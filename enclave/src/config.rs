@@ -3,10 +3,13 @@
 //! Why apart: the file is evidence. Its digest is fixed at launch in a field the platform signs, so what is
 //! written here is what the broker and every client have judged.
 //!
+//! - [`engine`]: what it says of the engine
+//!
 //! # Invariants
 //! No key is optional unless its default is the strictest. Unknown keys are refused. No error repeats a value
 //! of the file. A [`Config`] is only made by [`Config::parse`].
 
+pub mod engine;
 mod error;
 mod raw;
 
@@ -14,9 +17,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anchorhold_attestation::identity::Weakening;
 use anchorhold_attestation::{Class, KeyId, Platform, ResourcePath, Timestamp};
 use anchorhold_encoding::Digest;
 
+pub use engine::EngineConfig;
 pub use error::ConfigError;
 
 use crate::clock::HostTime;
@@ -37,6 +42,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// Where clients connect.
     pub listen: ListenConfig,
+    /// How the model is computed.
+    pub engine: EngineConfig,
     /// The limits in force.
     pub limits: Limits,
     /// Who may ask.
@@ -129,6 +136,17 @@ impl Config {
     /// [`ConfigError`]: the first problem, by line and key.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         raw::parse(bytes)
+    }
+
+    /// Every `dangerously_` setting in force, in the order the identity document has them.
+    #[must_use]
+    pub fn weakened(&self) -> Vec<Weakening> {
+        // Without consent to the host's time there is no configuration.
+        let mut weakened = vec![Weakening::HostTime];
+        if self.engine.token_dependent_addresses {
+            weakened.push(Weakening::TokenDependentAddresses);
+        }
+        weakened
     }
 }
 

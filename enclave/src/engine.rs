@@ -1,6 +1,6 @@
 //! The one owner of the model: a thread, a bounded queue in front of it, and a handle for the API.
 //!
-//! Why apart: the weights are used by exactly one thread, which alone decides whose turn it is, sees who has
+//! Why apart: the weights are used by exactly one thread, which alone decides who takes part in a pass, sees who has
 //! left, spends from the lease before it computes, and drops the weights when it ends.
 //!
 //! - [`backend`]: what is asked of a model, so that tests can bring another
@@ -10,7 +10,7 @@
 //! - `turns`: the loop of the thread
 //!
 //! # Invariants
-//! A full queue refuses at once. A caller that left is noticed before the next token. Nothing is computed
+//! A full queue refuses at once. A caller that left is noticed before the next pass. Nothing is computed
 //! without [`crate::lease::Spent`]. Whatever ends the thread, the model is dropped with it.
 
 pub mod backend;
@@ -36,6 +36,7 @@ use zeroize::Zeroizing;
 use crate::engine::backend::{Abilities, Backend, Order, Prompt};
 use crate::engine::job::{Answering, Embeddings, Job, Refusal};
 use crate::engine::queue::Queue;
+use crate::engine::turns::Rules;
 use crate::event::{Event, emit};
 use crate::lease::Lease;
 use crate::lifecycle::{Cause, Lifecycle};
@@ -88,6 +89,8 @@ impl Engine {
 pub struct Settings {
     /// Requests that may wait.
     pub queue: usize,
+    /// Requests that run at one time, at least one.
+    pub running: usize,
     /// What is spent from before anything is computed.
     pub lease: Arc<Lease>,
     /// Says when to stop, and is told when the model fails.
@@ -125,6 +128,7 @@ impl NoThread {
 pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThread> {
     let Settings {
         queue,
+        running,
         lease,
         lifecycle,
         metrics,
@@ -138,6 +142,7 @@ pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThr
     let (done, gone) = oneshot::channel();
     let thread = Thread {
         queue: Arc::clone(&queue),
+        running: running.max(1),
         lease,
         lifecycle: lifecycle.clone(),
         metrics,
@@ -162,6 +167,7 @@ pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThr
 /// What the model's thread holds besides the model.
 struct Thread {
     queue: Arc<Queue<Job>>,
+    running: usize,
     lease: Arc<Lease>,
     lifecycle: Lifecycle,
     metrics: Arc<Metrics>,
@@ -170,7 +176,13 @@ struct Thread {
 impl Thread {
     /// After a panic the model may be in any state: nothing is done with it but dropping it.
     fn run<B: Backend>(self, backend: B) {
-        let turns = || turns::run(&backend, &self.queue, &self.lease, &self.metrics);
+        let rules = Rules {
+            queue: &self.queue,
+            lease: &self.lease,
+            metrics: &self.metrics,
+            running: self.running,
+        };
+        let turns = || turns::run(&backend, &rules);
         if catch_unwind(AssertUnwindSafe(turns)).is_err() {
             emit(Event::ModelThreadFailed);
             self.lifecycle.drain(Cause::ModelFailed);

@@ -10,6 +10,7 @@
 use std::io::Write;
 
 use anchorhold_encoding::Digest;
+use anchorhold_kernels::{KernelSet, Kernels};
 use serde::Serialize;
 
 use crate::attester::COMPILED_PLATFORMS;
@@ -48,6 +49,21 @@ pub enum Event {
     Unsealing {
         /// Plaintext to come.
         bytes: u64,
+    },
+    /// How the loaded model computes. The bytes follow from its shape and the configuration; nothing is measured.
+    Engine {
+        /// The set of kernels in use: a constant.
+        kernels: &'static str,
+        /// Threads that compute.
+        threads: usize,
+        /// Requests that run at one time.
+        running: usize,
+        /// Weights as they are packed.
+        weights_bytes: u64,
+        /// Keys and values of all requests together.
+        kv_bytes: u64,
+        /// What one pass needs besides.
+        scratch_bytes: u64,
     },
     /// The model is loaded.
     Ready {
@@ -124,16 +140,23 @@ pub fn emit(event: Event) {
     let _ = output.write_all(&line).and_then(|()| output.flush());
 }
 
-/// Writes the answer to `--version`: name, version, and the platforms this build has.
+/// Writes the answer to `--version`: name, version, the platforms this build has, and the kernels this CPU has, first
+/// those that are used where no configuration sets a limit.
 #[allow(clippy::disallowed_methods)] // this is the door
 pub fn version() {
     let platforms = COMPILED_PLATFORMS.join(" ");
+    let kernels = Kernels::detect().set();
+    let here = KernelSet::ALL
+        .into_iter()
+        .filter(|set| Kernels::exactly(*set).is_some());
+    let here: Vec<_> = here.map(KernelSet::name).collect();
     let mut output = std::io::stdout().lock();
     // A reader that went away has what it wanted.
     let _ = writeln!(
         output,
-        "anchorhold-enclave {}\nplatforms: {platforms}",
-        env!("CARGO_PKG_VERSION")
+        "anchorhold-enclave {}\nplatforms: {platforms}\nkernels: {kernels} (this CPU has {})",
+        env!("CARGO_PKG_VERSION"),
+        here.join(" ")
     );
 }
 

@@ -11,9 +11,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use anchorhold_attestation::evidence::Evidence;
-use anchorhold_attestation::identity::{
-    IdentityDocument, IdentityVersion, ModelName, ReceivedIdentity, Weakening,
-};
+use anchorhold_attestation::identity::{IdentityDocument, IdentityVersion, ModelName, ReceivedIdentity};
 use anchorhold_encoding::{Digest, Preimage};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -73,7 +71,7 @@ impl Identity {
             },
             config_sha256: confirmed.sha256(),
             config_bound_by: confirmed.by(),
-            weakened: vec![Weakening::HostTime],
+            weakened: config.weakened(),
             devices: Vec::new(),
             boot_id: Digest::new(boot_id),
             not_after: config.not_after,
@@ -159,6 +157,8 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use anchorhold_attestation::identity::Weakening;
+
     use super::*;
 
     #[test]

@@ -90,6 +90,9 @@ pub const BROKER_SECONDS: u64 = 10;
 /// The longest time a configuration may ask for.
 pub const BROKER_SECONDS_MAX: u64 = 120;
 
+/// Threads that carry TLS and HTTP at most: the model needs the cores.
+pub const RUNTIME_THREADS: usize = 8;
+
 /// Bytes of one HTTP request's head: a bearer key, a nonce and a client library's own headers.
 pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
 
@@ -119,9 +122,6 @@ pub const REQUEST_GRACE: Duration = Duration::from_secs(5);
 
 /// Shortest pause between two attempts to renew a lease, so that a failing broker is not flooded.
 pub const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Answers that are computed in turns. Each holds a key-value cache; more would only make each of them slower.
-pub const RUNNING: usize = 8;
 
 /// Time for a request's body to arrive, from its head on, where the request's own time is not shorter. 2 MiB in
 /// this time is 70 KiB a second.
@@ -185,9 +185,9 @@ pub const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// One configurable number: its key, default and bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    /// The key in `[limits]`.
+    /// The key in its table.
     pub key: &'static str,
-    /// When the configuration says nothing.
+    /// When the configuration says nothing; 0 where the machine decides.
     pub default: u64,
     /// The least a configuration may ask for.
     pub least: u64,
@@ -211,6 +211,18 @@ pub const IDLE_SECONDS: Bound = bound("idle_seconds", 300, 1, 3600);
 pub const CONNECTIONS: Bound = bound("connections", 1200, 1, 20_000);
 /// Seconds that requests in flight get after the signal to stop.
 pub const DRAIN_SECONDS: Bound = bound("drain_seconds", 30, 0, 600);
+
+/// Requests that run at one time, each with pages and sampling state of its own. The weights are read once for all of
+/// them, so that until some dozens run each hardly slows the others.
+pub const RUNNING: Bound = bound("running", 32, 1, 256);
+/// Threads that compute; without a number one for each core. The largest machines have some hundred cores.
+pub const THREADS: Bound = bound("threads", 0, 1, 1024);
+/// MiB for keys and values of all requests together; without a number the engine's default. The largest machines have
+/// some TiB.
+pub const KV_MIB: Bound = bound("kv_mib", 0, 1, 1 << 22);
+
+/// Every bound of `[engine]`.
+pub const ENGINE_BOUNDS: [Bound; 3] = [RUNNING, THREADS, KV_MIB];
 
 /// Every bound of `[limits]`, for the parser and for documentation.
 pub const BOUNDS: [Bound; 8] = [

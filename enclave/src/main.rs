@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> ExitCode {
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+    let Ok(runtime) = process::runtime() else {
         event::emit(Event::Error {
             stage: "process",
             code: "threads",

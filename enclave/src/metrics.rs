@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anchorhold_kernels::Kernels;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -22,11 +23,15 @@ use crate::clock::{Clock, Moment};
 use crate::limits;
 
 /// Names, meanings and order of the counters.
-const COUNTERS: [(&str, &str); 6] = [
+const COUNTERS: [(&str, &str); 8] = [
     ("requests", "Requests that were admitted to a model endpoint."),
     (
         "queue_full",
         "Requests refused because as many as may were waiting.",
+    ),
+    (
+        "no_capacity",
+        "Requests refused because no memory was free for prompt and answer.",
     ),
     (
         "cancelled",
@@ -38,14 +43,20 @@ const COUNTERS: [(&str, &str); 6] = [
     ),
     ("prompt_tokens", "Tokens of prompts and of embedded texts."),
     ("completion_tokens", "Tokens of answers."),
+    (
+        "passes",
+        "Passes of the model, each for all texts that were being generated.",
+    ),
 ];
 
 const REQUESTS: usize = 0;
 const QUEUE_FULL: usize = 1;
-const CANCELLED: usize = 2;
-const FAILED: usize = 3;
-const PROMPT_TOKENS: usize = 4;
-const COMPLETION_TOKENS: usize = 5;
+const NO_CAPACITY: usize = 2;
+const CANCELLED: usize = 3;
+const FAILED: usize = 4;
+const PROMPT_TOKENS: usize = 5;
+const COMPLETION_TOKENS: usize = 6;
+const PASSES: usize = 7;
 
 type Values = [u64; COUNTERS.len()];
 
@@ -57,6 +68,7 @@ struct Released {
 /// The counters.
 pub struct Metrics {
     clock: Arc<Clock>,
+    kernels: Option<Kernels>,
     counters: [AtomicU64; COUNTERS.len()],
     released: Mutex<Released>,
 }
@@ -77,8 +89,18 @@ impl Metrics {
         });
         Self {
             clock,
+            kernels: None,
             counters: Default::default(),
             released,
+        }
+    }
+
+    /// The same, with the name of the kernels in use.
+    #[must_use]
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self {
+            kernels: Some(kernels),
+            ..self
         }
     }
 
@@ -96,6 +118,16 @@ impl Metrics {
     /// A request found the queue full.
     pub(crate) fn queue_full(&self) {
         self.add(QUEUE_FULL, 1);
+    }
+
+    /// A request found no memory free.
+    pub(crate) fn no_capacity(&self) {
+        self.add(NO_CAPACITY, 1);
+    }
+
+    /// The model made a pass.
+    pub(crate) fn pass(&self) {
+        self.add(PASSES, 1);
     }
 
     /// A caller left.
@@ -145,6 +177,15 @@ impl Metrics {
              anchorhold_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")
         );
+        if let Some(kernels) = self.kernels {
+            let _ = writeln!(
+                text,
+                "# HELP anchorhold_kernels_info The set of kernels in use.\n\
+                 # TYPE anchorhold_kernels_info gauge\n\
+                 anchorhold_kernels_info{{set=\"{}\"}} 1",
+                kernels.set()
+            );
+        }
         for ((name, meaning), value) in COUNTERS.iter().zip(self.released()) {
             let _ = writeln!(
                 text,
@@ -171,6 +212,8 @@ pub fn router(metrics: Arc<Metrics>) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use anchorhold_kernels::KernelSet;
+
     use super::*;
 
     fn line(metrics: &Metrics, name: &str) -> u64 {
@@ -182,7 +225,9 @@ mod tests {
     #[test]
     fn counters_are_released_once_a_period_and_rounded_up() {
         let clock = Arc::new(Clock::for_tests());
-        let metrics = Metrics::new(Arc::clone(&clock));
+        let kernels = Kernels::at_most(KernelSet::Scalar);
+        let metrics = Metrics::new(Arc::clone(&clock)).with_kernels(kernels);
+        assert_eq!(line(&metrics, "anchorhold_kernels_info{set=\"scalar\"}"), 1);
         metrics.completion_tokens(17);
         metrics.request();
         assert_eq!(line(&metrics, "anchorhold_completion_tokens_total"), 0);

@@ -1,4 +1,4 @@
-//! The process around the enclave: environment, panics, descriptors and signals.
+//! The process around the enclave: environment, panics, descriptors, threads and signals.
 //!
 //! Why apart: the only one that touches what the whole process shares, once with `unsafe`.
 //!
@@ -10,6 +10,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::event::{self, Event};
+use crate::limits;
 
 /// The environment could not be cleared: something untrusted could still steer a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,20 @@ fn raise_descriptor_limit() {
     };
     // A system that refuses leaves the lower limit in force, which accepting connections copes with.
     let _ = setrlimit(Resource::Nofile, wanted);
+}
+
+/// The runtime of TLS and HTTP. The model computes on all cores, and each of its operations waits for the slowest of
+/// them: a thread that takes one away for a moment holds up all. So there are few here, one on small machines, which is
+/// enough for some thousand requests a second.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 4).clamp(1, limits::RUNTIME_THREADS))
+        .enable_all()
+        .build()
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anchorhold_models::{LoadOptions, Model};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::api::{self, ApiState};
@@ -133,9 +134,12 @@ async fn serve(
         model,
         ..
     } = ready;
-    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let options = config.engine.load_options();
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_kernels(options.kernels));
+    let computing = computing(&model, &options, config.engine.running);
     let settings = engine::Settings {
         queue: config.limits.queue,
+        running: config.engine.running,
         lease: Arc::clone(&lease),
         lifecycle: lifecycle.clone(),
         metrics: Arc::clone(&metrics),
@@ -171,6 +175,9 @@ async fn serve(
             Some(server.map_err(|_| BootError::Listen)?)
         }
     };
+    if let Some(computing) = computing {
+        event::emit(computing);
+    }
     announce(&api, scraped.as_ref(), clock.milliseconds(), listening)?;
 
     let keeper = tokio::spawn(keeper::keep(broker, lease, clock, lifecycle.clone()));
@@ -190,6 +197,22 @@ async fn serve(
         Cause::Signal => RunOutcome::Drained,
         Cause::LeaseEnded => RunOutcome::LeaseEnded,
         Cause::ModelFailed | Cause::ListenerFailed => RunOutcome::Failed,
+    })
+}
+
+/// How a decoder computes.
+fn computing(model: &Model, options: &LoadOptions, running: usize) -> Option<Event> {
+    let Model::Decoder(decoder) = model else {
+        return None;
+    };
+    let memory = decoder.memory();
+    Some(Event::Engine {
+        kernels: options.kernels.set().name(),
+        threads: options.threads,
+        running,
+        weights_bytes: memory.weights,
+        kv_bytes: memory.kv,
+        scratch_bytes: memory.scratch,
     })
 }
 

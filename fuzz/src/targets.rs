@@ -79,5 +79,6 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("release", ours::release, 4, 64, 64),
     Target::new("sealed-header", ours::sealed_header, 4, 64, 64),
     Target::new("manifest", ours::manifest, 8, 64, 64),
+    Target::new("gguf", ours::gguf, 32, 16, 16),
     Target::new("wrapped-key", ours::wrapped_key, 4, 64, 64),
 ];

@@ -2,45 +2,52 @@
 //!
 //! Why apart: it joins the computation with the model's own tokenizer and template.
 //!
-//! - [`network`]: from ids to logits, of [`block`]s with [`attention`] and [`mlp`]
+//! - [`pass`]: all that runs goes over the weights together
+//! - [`network`]: from ids to logits, of [`block`]s with [`mlp`]
 //! - [`rope`], [`norm`]: positions and scales
 //! - [`cache`]: keys and values of one sequence
+//! - [`scratch`]: what a pass works in
+//! - [`likelihood`]: how well a text is foretold
 //!
 //! # Invariants
 //! Only a [`Prompt`] made here starts a [`Generation`]: its ids are of this vocabulary and its control
 //! tokens are the template's.
 
-mod attention;
 mod block;
 pub(crate) mod cache;
+mod likelihood;
 mod mlp;
 pub(crate) mod network;
 mod norm;
+mod pass;
 mod rope;
-
-pub(crate) use attention::{dot, softmax};
+mod scratch;
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anchorhold_kernels::kv;
 
 use crate::chat::{self, ChatError, ChatMessage};
-use crate::config::decoder::{DecoderConfig, Family};
-use crate::config::keys::{Keys, parse_object};
 use crate::generation::{GenerateError, Generation};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
-use crate::model::files::ModelFiles;
 use crate::model::info::ModelInfo;
 use crate::model::name::ShownName;
-use crate::progress::Progress;
+use crate::model::options::{LoadOptions, Memory};
+use crate::model::parts::DecoderParts;
 use crate::sampler::params::Sampling;
-use crate::template::{Template, TemplateSource};
+use crate::template::Template;
 use crate::tokenizer::{Ids, Pieces, TokenizeError, Tokenizer};
-use crate::weights::Weights;
 use network::Network;
+use scratch::Scratch;
 
 /// A decoder with its tokenizer and template.
 pub struct Decoder {
     network: Network,
+    scratch: Mutex<Scratch>,
+    /// Generations of other models are told by it.
+    identity: Arc<()>,
     tokenizer: Tokenizer,
     pieces: Pieces,
     template: Option<Template>,
@@ -119,24 +126,17 @@ impl From<TokenizeError> for PromptError {
 }
 
 impl Decoder {
-    pub(crate) fn load(
-        family: Family,
-        config: &Keys<'_>,
-        files: &mut ModelFiles,
-        progress: &dyn Progress,
-    ) -> Result<Self, LoadError> {
-        let config = DecoderConfig::read(family, config)?;
-        let tokenizer = files
-            .take("tokenizer.json")
-            .ok_or(LoadError::MissingFile("tokenizer.json"))
-            .and_then(|bytes| Tokenizer::load(&bytes))?;
-        if tokenizer.size() > config.vocabulary {
-            return Err(LoadError::VocabularyMismatch {
-                tokenizer: tokenizer.size(),
-                weights: config.vocabulary,
-            });
-        }
-        let source = TemplateSource::read(files)?;
+    /// Positions of one answer, prompt included, that a page holds.
+    pub const PAGE: usize = kv::POSITIONS;
+
+    pub(crate) fn load(parts: DecoderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let DecoderParts {
+            config,
+            tokenizer,
+            template: source,
+            stop_ids,
+            weights,
+        } = parts;
         let compile = |text: &String| {
             let file = ShownName::new("chat_template");
             Template::compile(text).ok_or(LoadError::File {
@@ -145,11 +145,12 @@ impl Decoder {
             })
         };
         let template = source.template.as_ref().map(compile).transpose()?;
-        let stop_ids = stop_ids(&config, &source, &tokenizer, files)?;
         let pieces = tokenizer.pieces()?;
-        let network = Network::load(Weights::open(files, progress)?, config)?;
+        let network = Network::load(weights, config, options)?;
         let info = info(&network, template.is_some());
         Ok(Self {
+            scratch: Mutex::new(network.new_scratch()),
+            identity: Arc::new(()),
             network,
             tokenizer,
             pieces,
@@ -211,12 +212,25 @@ impl Decoder {
         }
     }
 
-    /// Begins an answer. Computes nothing yet.
+    /// Begins an answer: reserves the pages that prompt and answer may take. Computes nothing yet.
     ///
     /// # Errors
-    /// When prompt and answer do not fit in the context.
-    pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation<'_>, GenerateError> {
+    /// When prompt and answer do not fit in the context, or in the pages that are free.
+    pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation, GenerateError> {
         Generation::new(self, prompt, sampling)
+    }
+
+    /// Pages of keys and values that nobody has, and all there are.
+    #[must_use]
+    pub fn pages(&self) -> (usize, usize) {
+        self.network.pages()
+    }
+
+    /// Bytes that the model takes, computed and not measured.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.network.memory(&scratch)
     }
 
     /// More text cannot fit in the context, and splitting it would only take time.
@@ -229,6 +243,10 @@ impl Decoder {
 
     pub(crate) fn network(&self) -> &Network {
         &self.network
+    }
+
+    pub(crate) fn identity(&self) -> &Arc<()> {
+        &self.identity
     }
 
     pub(crate) fn pieces(&self) -> &Pieces {
@@ -251,25 +269,6 @@ fn info(network: &Network, chat: bool) -> ModelInfo {
         layers: config.windows.len(),
         chat,
     }
-}
-
-/// All ids that end an answer: of `generation_config.json`, `config.json` and the tokenizer's end token.
-fn stop_ids(
-    config: &DecoderConfig,
-    source: &TemplateSource,
-    tokenizer: &Tokenizer,
-    files: &mut ModelFiles,
-) -> Result<Vec<u32>, LoadError> {
-    const FILE: &str = "generation_config.json";
-    let mut ids = config.stop_ids.clone();
-    if let Some(bytes) = files.take(FILE) {
-        let settings = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
-        ids.extend(Keys::new(FILE, &settings).token_ids("eos_token_id")?);
-    }
-    ids.extend(source.token("eos_token").and_then(|token| tokenizer.id(token)));
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
 }
 
 #[cfg(test)]

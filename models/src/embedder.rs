@@ -13,16 +13,13 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::config::embedder::EmbedderConfig;
-use crate::config::keys::{Keys, parse_object};
 use crate::limits::inference as limits;
 use crate::matrix::ComputeError;
 use crate::model::error::LoadError;
-use crate::model::files::ModelFiles;
 use crate::model::info::ModelInfo;
-use crate::progress::Progress;
+use crate::model::options::LoadOptions;
+use crate::model::parts::EmbedderParts;
 use crate::tokenizer::{TokenizeError, Tokenizer};
-use crate::weights::Weights;
 use network::Network;
 
 /// An embedder with its tokenizer.
@@ -77,7 +74,7 @@ pub enum EmbedError {
     Tokenizer,
     /// The model computed a NaN or an infinity.
     NotFinite,
-    /// The tensor library failed.
+    /// An operation was given sizes that do not fit.
     Compute,
 }
 
@@ -91,7 +88,7 @@ impl fmt::Display for EmbedError {
             Self::TooManyBytes { index } => write!(f, "text {index} is too long"),
             Self::Tokenizer => f.write_str("the model's tokenizer failed"),
             Self::NotFinite => f.write_str("the model computed a number that is not finite"),
-            Self::Compute => f.write_str("the tensor library failed"),
+            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
 }
@@ -119,25 +116,8 @@ impl From<ComputeError> for EmbedError {
 }
 
 impl Embedder {
-    pub(crate) fn load(
-        config: &Keys<'_>,
-        files: &mut ModelFiles,
-        progress: &dyn Progress,
-    ) -> Result<Self, LoadError> {
-        let mut config = EmbedderConfig::read(config)?;
-        read_settings(&mut config, files)?;
-        let bytes = files
-            .take("tokenizer.json")
-            .ok_or(LoadError::MissingFile("tokenizer.json"))?;
-        let tokenizer = Tokenizer::load(&bytes)?;
-        drop(bytes);
-        if tokenizer.size() > config.vocabulary {
-            return Err(LoadError::VocabularyMismatch {
-                tokenizer: tokenizer.size(),
-                weights: config.vocabulary,
-            });
-        }
-        let network = Network::load(Weights::open(files, progress)?, config)?;
+    pub(crate) fn load(parts: EmbedderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let network = Network::load(parts.weights, parts.config, options)?;
         let config = network.config();
         let info = ModelInfo {
             architecture: "BertModel",
@@ -150,7 +130,7 @@ impl Embedder {
         };
         Ok(Self {
             network,
-            tokenizer,
+            tokenizer: parts.tokenizer,
             info,
         })
     }
@@ -216,32 +196,6 @@ impl Embedder {
             tokens: ids.len(),
         })
     }
-}
-
-/// The files of sentence-transformers beside `config.json`.
-fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
-    const LENGTHS: &str = "sentence_bert_config.json";
-    const PROMPTS: &str = "config_sentence_transformers.json";
-    const POOLING: &str = "1_Pooling/config.json";
-    if let Some(bytes) = files.take(LENGTHS) {
-        let settings = parse_object(LENGTHS, &bytes, limits::CONFIG_BYTES)?;
-        config.apply_lengths(&Keys::new(LENGTHS, &settings))?;
-    }
-    if let Some(bytes) = files.take(PROMPTS) {
-        let settings = parse_object(PROMPTS, &bytes, limits::CONFIG_BYTES)?;
-        EmbedderConfig::check_prompts(&Keys::new(PROMPTS, &settings))?;
-    }
-    let Some(bytes) = files.take("modules.json") else {
-        return Ok(());
-    };
-    if let Some(path) = config.apply_modules(&bytes)? {
-        let bytes = files
-            .take(&format!("{path}/config.json"))
-            .ok_or(LoadError::MissingFile(POOLING))?;
-        let settings = parse_object(POOLING, &bytes, limits::CONFIG_BYTES)?;
-        config.apply_pooling(&Keys::new(POOLING, &settings))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

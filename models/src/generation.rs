@@ -4,21 +4,22 @@
 //!
 //! # Invariants
 //! A step computes one slice of the prompt or one token. Text that may turn out to be part of a stop string
-//! or of a character is held back. Dropping a generation wipes its keys, values, ids and texts.
+//! or of a character is held back. Pages are reserved before the first step and given back with the last, or
+//! when the generation is dropped, which wipes its keys, values, ids and texts.
 
 mod stop;
 pub mod token;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::decoder::cache::Cache;
-use crate::decoder::network::Logits;
+use crate::decoder::cache::{Cache, NoPages};
+use crate::decoder::network::{Logits, Part};
 use crate::decoder::{Decoder, Prompt};
-use crate::limits::inference as limits;
-use crate::matrix::{ComputeError, Rows};
+use crate::matrix::ComputeError;
 use crate::sampler::params::Sampling;
 use crate::sampler::{NotFinite, Sampler};
 use crate::tokenizer::TextStream;
@@ -26,12 +27,11 @@ use stop::{Found, StopFilter};
 use token::{Likelihoods, TokenInfo};
 
 /// An answer being made. No `Clone` or `Debug`: it holds the prompt.
-pub struct Generation<'m> {
-    decoder: &'m Decoder,
+pub struct Generation {
+    /// Of the model that it is of.
+    decoder: Arc<()>,
     prompt: Prompt,
     cache: Cache,
-    /// Logits for the next token, once the prompt is computed.
-    logits: Option<Rows>,
     /// A token drawn and not yet computed.
     drawn: Zeroizing<Option<u32>>,
     sampler: Sampler,
@@ -49,7 +49,7 @@ pub struct Generation<'m> {
 
 /// What one step did.
 pub enum Step {
-    /// A slice of the prompt was computed.
+    /// A slice of the prompt was computed, or none when others filled this pass; more of it is to come.
     Prefilling {
         /// Tokens of the prompt computed so far.
         done: usize,
@@ -60,6 +60,25 @@ pub enum Step {
     Delta(Delta),
     /// The answer is complete. Further steps give the same.
     Finished(Finish),
+}
+
+/// What a generation needs computed next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The token that was drawn.
+    Token,
+    /// The prompt up to this position.
+    Slice { to: usize },
+}
+
+impl Next {
+    /// Whether logits come of it.
+    pub(crate) fn ends_in_logits(self, prompt: usize) -> bool {
+        match self {
+            Self::Token => true,
+            Self::Slice { to } => to == prompt,
+        }
+    }
 }
 
 /// A piece of the answer.
@@ -110,9 +129,23 @@ pub enum GenerateError {
         /// Tokens that fit.
         context: usize,
     },
+    /// Pages for prompt and answer are not free now; they will be when other answers end.
+    OutOfPages {
+        /// Pages that prompt and answer take.
+        needed: usize,
+        /// Pages that nobody has.
+        free: usize,
+    },
+    /// Prompt and answer take more pages than there are.
+    NeverFits {
+        /// Pages that prompt and answer take.
+        needed: usize,
+        /// Pages that there are.
+        total: usize,
+    },
     /// The model computed a NaN or an infinity.
     NotFinite,
-    /// The tensor library failed.
+    /// An operation was given sizes that do not fit, or the generation is another model's.
     Compute,
 }
 
@@ -127,8 +160,20 @@ impl fmt::Display for GenerateError {
                 f,
                 "the prompt has {prompt} tokens and {max_tokens} more were asked for, but the context holds {context}"
             ),
+            Self::OutOfPages { needed, free } => {
+                write!(
+                    f,
+                    "prompt and answer take {needed} pages of memory, and {free} are free now"
+                )
+            }
+            Self::NeverFits { needed, total } => {
+                write!(
+                    f,
+                    "prompt and answer take {needed} pages of memory, and there are {total} in all"
+                )
+            }
             Self::NotFinite => f.write_str("the model computed a number that is not finite"),
-            Self::Compute => f.write_str("the tensor library failed"),
+            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
 }
@@ -141,6 +186,10 @@ impl GenerateError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::ContextExceeded { .. } => "shorten the prompt or ask for fewer tokens",
+            Self::OutOfPages { .. } => "try again when other answers have ended",
+            Self::NeverFits { .. } => {
+                "shorten the prompt, ask for fewer tokens, or give the model more memory for pages"
+            }
             Self::NotFinite => "compare the weights with the published ones",
             Self::Compute => "report this as a defect",
         }
@@ -159,9 +208,18 @@ impl From<NotFinite> for GenerateError {
     }
 }
 
-impl<'m> Generation<'m> {
+impl From<NoPages> for GenerateError {
+    fn from(error: NoPages) -> Self {
+        match error {
+            NoPages::Now { needed, free } => Self::OutOfPages { needed, free },
+            NoPages::Ever { needed, total } => Self::NeverFits { needed, total },
+        }
+    }
+}
+
+impl Generation {
     pub(crate) fn new(
-        decoder: &'m Decoder,
+        decoder: &Decoder,
         prompt: Prompt,
         mut sampling: Sampling,
     ) -> Result<Self, GenerateError> {
@@ -176,12 +234,16 @@ impl<'m> Generation<'m> {
             };
             return Err(exceeded);
         }
+        let vocabulary = decoder.network().config().vocabulary;
+        if prompt.ids().iter().any(|id| *id as usize >= vocabulary) {
+            return Err(GenerateError::Compute);
+        }
+        let cache = decoder.network().new_cache(prompt.len() + most_tokens)?;
         let stops = StopFilter::new(sampling.take_stop());
-        let sampler = Sampler::new(sampling, prompt.ids(), decoder.network().config().vocabulary);
+        let sampler = Sampler::new(sampling, prompt.ids(), vocabulary);
         Ok(Self {
-            decoder,
-            cache: decoder.network().new_cache(),
-            logits: None,
+            decoder: Arc::clone(decoder.identity()),
+            cache,
             drawn: Zeroizing::new(None),
             sampler,
             text: decoder.pieces().stream(prompt.continues()),
@@ -196,44 +258,88 @@ impl<'m> Generation<'m> {
         })
     }
 
-    /// Goes on by one slice of the prompt or one token.
-    ///
-    /// # Errors
-    /// When the model cannot compute; the generation is of no more use then.
-    pub fn step(&mut self) -> Result<Step, GenerateError> {
-        if let Some(reason) = self.finished {
-            return Ok(Step::Finished(Finish {
-                reason,
-                usage: self.usage(),
-            }));
+    pub(crate) fn decoder(&self) -> &Arc<()> {
+        &self.decoder
+    }
+
+    /// Whether its next step is a token, and not a slice of the prompt.
+    pub(crate) fn answers(&self) -> bool {
+        self.finished.is_none() && self.cache.length() >= self.prompt.len()
+    }
+
+    /// Takes what is to be computed next off `room` for prompts. `Err` when nothing is, with the step's result.
+    pub(crate) fn plan(&self, room: &mut usize) -> Result<Next, Result<Step, GenerateError>> {
+        if let Some(finish) = self.finish() {
+            return Err(Ok(Step::Finished(finish)));
         }
-        if self.cache.length() < self.prompt.len() {
-            return self.prefill();
+        let (done, total) = (self.cache.length(), self.prompt.len());
+        if done >= total {
+            return match *self.drawn {
+                Some(_) => Ok(Next::Token),
+                None => Err(Err(GenerateError::Compute)),
+            };
         }
-        if let Some(id) = self.drawn.take() {
-            self.logits = Some(
-                self.decoder
-                    .network()
-                    .forward(&[id], &mut self.cache, Logits::Last)?,
-            );
+        let to = total.min(done + *room);
+        *room -= to - done;
+        if to == done {
+            return Err(Ok(Step::Prefilling { done, total }));
         }
-        let mut logits = self.logits.take().ok_or(GenerateError::Compute)?;
+        Ok(Next::Slice { to })
+    }
+
+    /// What is to be computed.
+    pub(crate) fn part(&mut self, next: Next) -> Part<'_> {
+        let (ids, logits) = match next {
+            Next::Token => (self.drawn.as_slice(), Logits::Last),
+            Next::Slice { to } => {
+                let ids = self.prompt.ids().get(self.cache.length()..to).unwrap_or_default();
+                let whole = to == self.prompt.len();
+                (ids, if whole { Logits::Last } else { Logits::None })
+            }
+        };
+        Part {
+            ids,
+            cache: &mut self.cache,
+            logits,
+        }
+    }
+
+    /// What a step was in which a slice was computed that is not the last.
+    pub(crate) fn prefilling(&self) -> Step {
+        Step::Prefilling {
+            done: self.cache.length(),
+            total: self.prompt.len(),
+        }
+    }
+
+    /// Goes on by a token, drawn by the logits. Changes them.
+    pub(crate) fn advance(&mut self, decoder: &Decoder, logits: &mut [f32]) -> Result<Step, GenerateError> {
+        let step = self.draw(decoder, logits);
+        if self.finished.is_some() || step.is_err() {
+            self.cache.release();
+        }
+        step
+    }
+
+    /// Draws the next token and makes text of it.
+    fn draw(&mut self, decoder: &Decoder, logits: &mut [f32]) -> Result<Step, GenerateError> {
         let likelihoods = self
             .sampler
             .params()
             .logprobs
-            .map(|top| Likelihoods::of(&logits, top));
-        let id = self.sampler.draw(&mut logits)?;
+            .map(|top| Likelihoods::of(logits, top));
+        *self.drawn = None;
+        let id = self.sampler.draw(logits)?;
         self.completion_tokens += 1;
-        if self.decoder.stops_at(id) {
+        if decoder.stops_at(id) {
             return Ok(self.end());
         }
         let mut text = Zeroizing::new(String::new());
-        self.text.push(self.decoder.pieces().bytes(id), &mut text);
+        self.text.push(decoder.pieces().bytes(id), &mut text);
         self.made += text.len();
         if let Some(likelihoods) = likelihoods {
             self.waiting
-                .push_back((self.made, likelihoods.report(id, self.decoder.pieces())));
+                .push_back((self.made, likelihoods.report(id, decoder.pieces())));
         }
         let mut out = Zeroizing::new(String::new());
         if self.stops.push(&text, &mut out) == Found::Stop {
@@ -262,15 +368,13 @@ impl<'m> Generation<'m> {
         }
     }
 
-    fn prefill(&mut self) -> Result<Step, GenerateError> {
-        let (from, total) = (self.cache.length(), self.prompt.len());
-        let to = total.min(from + limits::PREFILL_SLICE);
-        let last = to == total;
-        let slice = self.prompt.ids().get(from..to).unwrap_or_default();
-        let wanted = if last { Logits::Last } else { Logits::None };
-        let logits = self.decoder.network().forward(slice, &mut self.cache, wanted)?;
-        self.logits = last.then_some(logits);
-        Ok(Step::Prefilling { done: to, total })
+    /// How it ended, once it has; further steps would say the same.
+    #[must_use]
+    pub fn finish(&self) -> Option<Finish> {
+        self.finished.map(|reason| Finish {
+            reason,
+            usage: self.usage(),
+        })
     }
 
     /// The model ended the answer: gives out what was held back, if anything.

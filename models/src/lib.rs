@@ -9,6 +9,8 @@
 //! - [`wrap`]: a key under a key, for the enclave ([`wrap::jwe`]) and for the store ([`wrap::kek`])
 //! - [`name`]: names of keys and models, and the class that a key is made for
 //! - [`manifest`]: which files make up a model; its digest is what evidence calls *the model*
+//! - [`gguf`]: the tables of a GGUF file, and why one is refused
+//! - [`shown`]: names out of files, made fit to be shown
 //! - [`sealed`]: the file format, [`sealed::seal_dir`] into it and [`sealed::SealedModel::unseal`] out of it
 //! - [`unsealed`]: plaintext that was checked to the last byte
 //! - [`progress`]: how far long work has come
@@ -21,6 +23,7 @@
 //! - [`embedder`]: the BERT family
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
 //! - `matrix`: the one operation that costs
+//! - `machine`: the threads and instructions that compute
 //!
 //! # Invariants
 //! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
@@ -29,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+pub mod gguf;
 pub mod key;
 pub mod limits;
 pub mod manifest;
@@ -36,6 +40,7 @@ pub mod name;
 pub mod progress;
 pub mod sealed;
 mod secret;
+pub mod shown;
 pub mod unsealed;
 pub mod wrap;
 
@@ -59,6 +64,8 @@ pub mod decoder;
 pub mod embedder;
 #[cfg(feature = "inference")]
 pub mod generation;
+#[cfg(feature = "inference")]
+mod machine;
 #[cfg(feature = "inference")]
 mod matrix;
 #[cfg(feature = "inference")]
@@ -90,5 +97,7 @@ pub use model::Model;
 pub use model::error::LoadError;
 #[cfg(feature = "inference")]
 pub use model::info::ModelInfo;
+#[cfg(feature = "inference")]
+pub use model::options::{KvPrecision, LoadOptions, Memory, Quantise};
 #[cfg(feature = "inference")]
 pub use sampler::params::{Sampling, SamplingError, SamplingParams};

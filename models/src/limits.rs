@@ -5,6 +5,7 @@
 //! # Invariants
 //! Every length read from a file is compared with one of these before anything is allocated by it.
 
+pub(crate) mod gguf;
 #[cfg(feature = "inference")]
 pub(crate) mod inference;
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use anchorhold_encoding::{Digest, canonical, sha256};
 
+use crate::gguf::error::GgufError;
 use crate::limits;
 use crate::name::{is_portable, shown};
 
@@ -204,6 +205,13 @@ pub enum ManifestError {
         /// The file.
         name: String,
     },
+    /// A GGUF file's tables are not sound, or hold what is not read.
+    Gguf {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        problem: GgufError,
+    },
     /// A pipe, a device or a folder under the name of a model's file.
     NotAFile {
         /// The file.
@@ -234,6 +242,7 @@ impl ManifestError {
             Self::Pickle { .. } => "convert the weights to safetensors: loading pickle runs code",
             Self::NotWeights { .. } => "download the file again: it is not what its name says",
             Self::Incomplete { .. } => "wait until the file is whole, or download it again",
+            Self::Gguf { problem, .. } => problem.hint(),
             Self::NotAFile { .. } => "only regular files, and links to them, can be sealed",
             Self::Io { .. } => "check that the file is there and readable",
         }
@@ -254,6 +263,7 @@ impl fmt::Display for ManifestError {
             Self::Pickle { name } => write!(f, "{name} is pickle, which is refused"),
             Self::NotWeights { name } => write!(f, "{name} does not begin as its format does"),
             Self::Incomplete { name } => write!(f, "{name} is shorter or longer than its header says"),
+            Self::Gguf { name, problem } => write!(f, "{name} is not a GGUF file that is read: {problem}"),
             Self::NotAFile { name } => write!(f, "{name} is not a regular file"),
             Self::Io { name, kind } if name == "." => write!(f, "cannot read the model's folder: {kind}"),
             Self::Io { name, kind } => write!(f, "cannot read {name}: {kind}"),

@@ -1,160 +1,133 @@
 //! A weight matrix and the one operation that costs: multiplying rows by it.
 //!
-//! Why apart: faster kernels replace this module and nothing else.
+//! Why apart: here the files' weights become the kernels'.
 //!
 //! # Invariants
-//! The numbers are wiped when the matrix is dropped, and so are the operands of each product.
+//! Rows go from the file into their packed form one at a time, so that no second copy ever exists. The numbers are
+//! wiped when the matrix is dropped.
 
-use candle_core::{CpuStorage, Device, Storage, Tensor};
-use rayon::prelude::*;
+use anchorhold_kernels::matmul::{Activations, multiply};
+use anchorhold_kernels::packed::{self, PackError, Precision};
+use anchorhold_kernels::{BlockFormat, vector};
 use zeroize::Zeroizing;
 
-use crate::decoder::dot;
-use crate::model::error::LoadError;
+use crate::machine::Machine;
+use crate::model::error::{LoadError, TensorProblem};
+use crate::model::name::ShownName;
+use crate::model::options::Quantise;
 use crate::weights::Weights;
 
-/// Weights that one thread multiplies at a time: some 20 microseconds, well above what handing work over costs.
-const PART: usize = 1 << 17;
-
-/// The tensor library refused an operation on shapes that were checked before: a defect, no one's input.
+/// Shapes that were checked before do not fit: a defect, no one's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ComputeError;
-
-impl From<candle_core::Error> for ComputeError {
-    fn from(_: candle_core::Error) -> Self {
-        Self
-    }
-}
 
 /// Rows of activations, wiped when dropped.
 pub(crate) type Rows = Zeroizing<Vec<f32>>;
 
-/// `outputs` rows of `inputs` numbers, as the files have them.
+/// Packed weights with their bias.
 pub(crate) struct Matrix {
-    weight: Tensor,
+    packed: packed::Matrix,
     bias: Option<Rows>,
-    outputs: usize,
-    inputs: usize,
 }
 
 impl Matrix {
-    /// Takes the matrices `NAME.weight` (and `NAME.bias`) of `parts`, put below each other.
+    /// Takes `NAME.weight`, of `outputs` rows of `inputs` numbers, and with `bias` `NAME.bias`.
     pub(crate) fn load(
         weights: &mut Weights<'_>,
-        parts: &[(String, usize)],
-        inputs: usize,
+        name: &str,
+        (outputs, inputs): (usize, usize),
         bias: bool,
+        quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
-        let outputs = parts.iter().map(|(_, rows)| rows).sum();
-        let mut values = Zeroizing::new(Vec::new());
-        let mut biases = Zeroizing::new(Vec::new());
-        for (name, rows) in parts {
-            weights.append(&format!("{name}.weight"), &[*rows, inputs], &mut values)?;
-            if bias {
-                weights.append(&format!("{name}.bias"), &[*rows], &mut biases)?;
+        let weight = format!("{name}.weight");
+        let refuse = |problem| LoadError::Tensor {
+            name: ShownName::new(&weight),
+            problem,
+        };
+        let mut builder = None;
+        weights.rows(&weight, &[outputs, inputs], |format, row| {
+            if builder.is_none() {
+                let precision = precision_of(format, quantise);
+                builder = Some(packed::Matrix::builder(precision, outputs, inputs).map_err(problem)?);
             }
-        }
-        let weight = Tensor::from_vec(std::mem::take(&mut *values), (outputs, inputs), &Device::Cpu)
-            .map_err(|_| LoadError::Compute)?;
-        Ok(Self {
-            weight,
-            bias: bias.then_some(biases),
-            outputs,
-            inputs,
-        })
+            builder
+                .as_mut()
+                .map_or(Ok(()), |builder| builder.push(format, row))
+                .map_err(problem)
+        })?;
+        let packed = builder
+            .ok_or(LoadError::Compute)?
+            .finish()
+            .map_err(|error| refuse(problem(error)))?;
+        let bias = if bias {
+            Some(weights.take(&format!("{name}.bias"), &[outputs])?)
+        } else {
+            None
+        };
+        Ok(Self { packed, bias })
     }
 
     pub(crate) fn outputs(&self) -> usize {
-        self.outputs
+        self.packed.outputs()
     }
 
-    /// Multiplies each of the rows of `inputs` numbers by the transposed matrix and adds the bias.
-    pub(crate) fn apply(&self, rows: &[f32]) -> Result<Rows, ComputeError> {
-        let mut result = if rows.len() == self.inputs {
-            self.apply_to_one(rows)?
-        } else {
-            self.apply_to_many(rows)?
-        };
+    pub(crate) fn precision(&self) -> Precision {
+        self.packed.precision()
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.packed.bytes() + self.bias.as_ref().map_or(0, |bias| 4 * bias.len())) as u64
+    }
+
+    /// Multiplies each row of the activations by the transposed matrix and adds the bias.
+    pub(crate) fn apply(&self, machine: &Machine, activations: &Activations, out: &mut [f32]) {
+        multiply(&machine.pool, &self.packed, activations, out);
         if let Some(bias) = &self.bias {
-            for row in result.chunks_exact_mut(self.outputs) {
-                row.iter_mut()
-                    .zip(bias.iter())
-                    .for_each(|(value, bias)| *value += bias);
-            }
+            machine.rows(bias.len(), out, |_, rows| {
+                vector::add_bias(machine.kernels, rows, bias);
+            });
         }
-        Ok(result)
     }
 
-    fn apply_to_many(&self, rows: &[f32]) -> Result<Rows, ComputeError> {
-        let count = rows.len() / self.inputs;
-        let operand = Wiped(Tensor::from_slice(rows, (count, self.inputs), &Device::Cpu)?);
-        let product = Wiped(operand.0.matmul(&self.weight.t()?)?);
-        with_values(&product.0, |values| Zeroizing::new(values.to_vec()))
-    }
-
-    /// One row, as for each token of an answer. The library's product would ask the system for the number of
-    /// processors each time, which takes longer than a small product.
-    fn apply_to_one(&self, row: &[f32]) -> Result<Rows, ComputeError> {
-        let mut result = Zeroizing::new(vec![0.0; self.outputs]);
-        with_values(&self.weight, |weight| {
-            let part = |(results, weights): (&mut [f32], &[f32])| {
-                let rows = weights.chunks_exact(self.inputs);
-                results
-                    .iter_mut()
-                    .zip(rows)
-                    .for_each(|(result, weights)| *result = dot(weights, row));
-            };
-            let most = (PART / self.inputs).max(1);
-            if weight.len() < 2 * PART {
-                part((&mut result, weight));
-            } else {
-                result
-                    .par_chunks_mut(most)
-                    .zip(weight.par_chunks(most * self.inputs))
-                    .for_each(part);
-            }
-        })?;
-        Ok(result)
-    }
-
-    /// Appends row `index`: the matrix as a table of embeddings.
-    pub(crate) fn append_row(&self, index: usize, into: &mut Rows) -> Result<(), ComputeError> {
-        let start = index.checked_mul(self.inputs).ok_or(ComputeError)?;
-        with_values(&self.weight, |values| {
-            let row = values.get(start..start + self.inputs).ok_or(ComputeError)?;
-            into.extend_from_slice(row);
-            Ok(())
-        })?
-    }
-}
-
-impl Drop for Matrix {
-    fn drop(&mut self) {
-        wipe(&self.weight);
-    }
-}
-
-/// A tensor of this product alone.
-struct Wiped(Tensor);
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        wipe(&self.0);
-    }
-}
-
-fn wipe(tensor: &Tensor) {
-    // Fails only for tensors that are views or on a device, and these are neither.
-    let _ = tensor.zero_set();
-}
-
-/// Reads the numbers of a contiguous tensor where they lie.
-fn with_values<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T, ComputeError> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(values)), Some((from, to))) => {
-            values.get(from..to).map(read).ok_or(ComputeError)
+    /// Puts the rows that `ids` name below each other: the matrix as a table. Unless `plainly`, what is read does not
+    /// depend on which they are.
+    pub(crate) fn gather(
+        &self,
+        machine: &Machine,
+        ids: &[u32],
+        plainly: bool,
+        out: &mut [f32],
+    ) -> Result<(), ComputeError> {
+        let inputs = self.packed.inputs();
+        if ids.iter().any(|id| *id as usize >= self.outputs()) || out.len() != ids.len() * inputs {
+            return Err(ComputeError);
         }
-        _ => Err(ComputeError),
+        if plainly {
+            for (id, out) in ids.iter().zip(out.chunks_exact_mut(inputs)) {
+                self.packed.row(*id as usize, out);
+            }
+        } else {
+            self.packed
+                .gather_oblivious(machine.kernels, &machine.pool, ids, out);
+        }
+        Ok(())
+    }
+}
+
+/// How weights of a file are held.
+fn precision_of(format: BlockFormat, quantise: Option<Quantise>) -> Precision {
+    match (format, quantise) {
+        (BlockFormat::F32 | BlockFormat::F16 | BlockFormat::Bf16, Some(Quantise::Q8)) => Precision::Q8,
+        (BlockFormat::F32 | BlockFormat::F16 | BlockFormat::Bf16, Some(Quantise::Q4)) => Precision::Q4,
+        (format, _) => Precision::of(format),
+    }
+}
+
+/// What is to be said of a tensor whose rows make no matrix.
+fn problem(error: PackError) -> TensorProblem {
+    match error {
+        PackError::NotFinite { .. } | PackError::TooLarge { .. } => TensorProblem::NotFinite,
+        _ => TensorProblem::Type,
     }
 }

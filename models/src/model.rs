@@ -1,9 +1,12 @@
 //! From the files of an unsealed model to a model that answers.
 //!
-//! Why apart: it decides by `config.json` which kind of model the files are.
+//! Why apart: it decides by `config.json`, or by a GGUF file's own settings, which kind of model the files are.
 //!
 //! - [`error`]: why files did not become a model
+//! - [`gguf`]: a GGUF file becomes the parts of a model
 //! - [`info`]: what a model is
+//! - [`options`]: how it is loaded
+//! - [`parts`]: what a model is made of
 //!
 //! # Invariants
 //! The only door is an [`UnsealedModel`]: nothing unauthenticated is parsed. A model comes out whole or not
@@ -11,8 +14,12 @@
 
 pub mod error;
 pub(crate) mod files;
+mod gguf;
 pub mod info;
-pub mod name;
+pub mod options;
+pub(crate) mod parts;
+
+pub use crate::shown as name;
 
 use serde_json::Value;
 
@@ -26,6 +33,8 @@ use crate::unsealed::UnsealedModel;
 use error::{LoadError, SettingProblem};
 use files::ModelFiles;
 use info::ModelInfo;
+use options::LoadOptions;
+use parts::{DecoderParts, EmbedderParts};
 
 /// A loaded model.
 pub enum Model {
@@ -40,11 +49,27 @@ impl Model {
     ///
     /// # Errors
     /// When a file is missing, unsound or asks for something that is not supported, by its name.
-    pub fn load(model: UnsealedModel, progress: &dyn Progress) -> Result<Self, LoadError> {
-        Self::load_files(ModelFiles::new(model), progress)
+    pub fn load(
+        model: UnsealedModel,
+        options: LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        Self::load_files(ModelFiles::new(model), &options, progress)
     }
 
-    pub(crate) fn load_files(mut files: ModelFiles, progress: &dyn Progress) -> Result<Self, LoadError> {
+    pub(crate) fn load_files(
+        mut files: ModelFiles,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        if let Some(file) = gguf::find(&files)? {
+            return match gguf::parts(&file, &mut files, progress)? {
+                gguf::Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load(*parts, options)?))),
+                gguf::Parts::Embedder(parts) => {
+                    Ok(Self::Embedder(Box::new(Embedder::load(*parts, options)?)))
+                }
+            };
+        }
         const FILE: &str = "config.json";
         let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
         let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
@@ -56,14 +81,14 @@ impl Model {
         let architecture =
             architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
         if let Some(family) = Family::of(architecture) {
-            return Ok(Self::Decoder(Box::new(Decoder::load(
-                family, &config, &mut files, progress,
-            )?)));
+            let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
+            return Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)));
         }
         match architecture {
-            "BertModel" => Ok(Self::Embedder(Box::new(Embedder::load(
-                &config, &mut files, progress,
-            )?))),
+            "BertModel" => {
+                let parts = EmbedderParts::of_folder(&config, &mut files, progress)?;
+                Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)))
+            }
             other => Err(config.unsupported("architectures", other)),
         }
     }

@@ -15,6 +15,7 @@ use crate::config::keys::{Keys, parse_object};
 use crate::decoder::Decoder;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
+use crate::model::options::LoadOptions;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -116,13 +117,25 @@ pub(crate) fn folder(path: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 pub(crate) fn load(files: Vec<(String, Vec<u8>)>) -> Result<Model, crate::LoadError> {
-    Model::load_files(ModelFiles::for_tests(files), &())
+    load_with(files, &LoadOptions::default())
+}
+
+pub(crate) fn load_with(
+    files: Vec<(String, Vec<u8>)>,
+    options: &LoadOptions,
+) -> Result<Model, crate::LoadError> {
+    Model::load_files(ModelFiles::for_tests(files), options, &())
 }
 
 /// The stories260K model, when it is there.
 pub(crate) fn stories(test: &str) -> Option<Box<Decoder>> {
+    stories_with(test, &LoadOptions::default())
+}
+
+/// The same, loaded in another way.
+pub(crate) fn stories_with(test: &str, options: &LoadOptions) -> Option<Box<Decoder>> {
     let path = shared(test, "stories260k")?;
-    match load(folder(&path)).expect("the reference model loads") {
+    match load_with(folder(&path), options).expect("the reference model loads") {
         Model::Decoder(decoder) => Some(decoder),
         Model::Embedder(_) => panic!("it is a decoder"),
     }

@@ -16,7 +16,7 @@ mod pieces;
 mod spellings;
 mod stream;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::{Encoding, ModelWrapper, PreTokenizerWrapper, TruncationDirection};
 use zeroize::Zeroizing;
 
@@ -59,8 +59,12 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     pub(crate) fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::of_json(parse_object(FILE, bytes, limits::TOKENIZER_BYTES)?)
+    }
+
+    /// Out of what a `tokenizer.json` would say.
+    pub(crate) fn of_json(mut json: Map<String, Value>) -> Result<Self, LoadError> {
         let unusable = || refuse(FileProblem::NotTokenizer);
-        let mut json = parse_object(FILE, bytes, limits::TOKENIZER_BYTES)?;
         let controls = Controls::read(&mut json).ok_or_else(unusable)?;
         let bytes = serde_json::to_vec(&json).map_err(|_| unusable())?;
         drop(json);
@@ -113,6 +117,14 @@ impl Tokenizer {
     /// The id of a token, control tokens included.
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.controls.id(token).or_else(|| self.inner.token_to_id(token))
+    }
+
+    /// Whether each id stands for the token that is listed under it.
+    pub(crate) fn lists(&self, tokens: &[String]) -> bool {
+        let is = |(id, token): (u32, &String)| {
+            self.inner.id_to_token(id).as_ref() == Some(token) && self.id(token) == Some(id)
+        };
+        (0u32..).zip(tokens).all(is)
     }
 
     /// The table for turning ids back into text.

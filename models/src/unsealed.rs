@@ -2,12 +2,18 @@
 //!
 //! Why apart: possession of this value is the proof that unsealing succeeded as a whole.
 //!
+//! - [`used`]: which parts of a file are used up
+//!
 //! # Invariants
 //! Only `sealed::unseal` makes one, after its last check. No `Clone`, `Debug` or `Serialize`; every file is
 //! wiped when dropped.
 
+mod used;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
+#[cfg(feature = "inference")]
+use std::ops::Range;
 
 use memmap2::MmapMut;
 use zeroize::ZeroizeOnDrop;
@@ -16,6 +22,7 @@ use anchorhold_encoding::Digest;
 
 use crate::manifest::Manifest;
 use crate::secret::wipe;
+use used::Used;
 
 /// Bytes in clear. Read them through `Deref`; they are wiped when dropped.
 pub struct Plaintext {
@@ -24,6 +31,8 @@ pub struct Plaintext {
     /// Where plaintext may lie: the rest was never touched, and wiping it would only make the system find
     /// memory for it.
     written: usize,
+    /// Wiped already.
+    used: Used,
 }
 
 impl Plaintext {
@@ -34,13 +43,26 @@ impl Plaintext {
         // A system without large pages has small ones.
         #[cfg(target_os = "linux")]
         let _ = bytes.advise(memmap2::Advice::HugePage);
-        Self { bytes, written: 0 }
+        Self {
+            bytes,
+            written: 0,
+            used: Used::default(),
+        }
     }
 
     /// The bytes from `from` up to `to`, to be written.
     pub(crate) fn part_mut(&mut self, from: usize, to: usize) -> &mut [u8] {
         self.written = self.written.max(to);
         &mut self.bytes[from..to]
+    }
+
+    /// Wipes what is of no more use; its memory goes back to the system as soon as whole large pages are used up.
+    #[cfg(feature = "inference")]
+    pub(crate) fn use_up(&mut self, part: Range<usize>) {
+        let part = part.start.min(self.written)..part.end.min(self.written);
+        wipe(&mut self.bytes[part.clone()]);
+        let whole = self.used.add(part);
+        anchorhold_kernels::memory::give_back(&mut self.bytes, whole);
     }
 }
 
@@ -54,7 +76,10 @@ impl Deref for Plaintext {
 
 impl Drop for Plaintext {
     fn drop(&mut self) {
-        wipe(&mut self.bytes[..self.written]);
+        // Not again what was wiped: the system would have to find memory for it.
+        for part in self.used.rest(self.written) {
+            wipe(&mut self.bytes[part]);
+        }
     }
 }
 

@@ -1,114 +1,203 @@
-//! Tensors out of a model's safetensors files, each taken once, as 32-bit floats.
+//! Tensors out of a model's files, each taken once: rows as they lie, or 32-bit floats.
 //!
 //! Why apart: this is the only place that reads weights as bytes.
 //!
+//! - [`safetensors`]: files of that kind, with or without an index
+//! - [`raw`]: a tensor as its file has it
+//! - [`names`]: Hugging Face's names for tensors, and llama.cpp's
+//!
 //! # Invariants
-//! A tensor leaves with the shape that was asked for and finite numbers, or not at all. Memory for it is
-//! taken only after its file was seen to hold as many bytes. A file is wiped when its last tensor is taken.
+//! A tensor leaves with the shape that was asked for or not at all, and as floats with finite numbers. Memory for it is
+//! taken only after its file was seen to hold as many bytes. A tensor's bytes are wiped and given back when it was read.
+
+pub(crate) mod names;
+pub(crate) mod raw;
+mod safetensors;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use anchorhold_kernels::BlockFormat;
 use zeroize::Zeroizing;
 
-use crate::config::keys::parse_object;
-use crate::limits::inference as limits;
-use crate::model::error::{FileProblem, LoadError, TensorProblem};
+use crate::model::error::{LoadError, TensorProblem};
 use crate::model::files::ModelFiles;
-use crate::model::name::ShownName;
 use crate::progress::Progress;
+use crate::shown::ShownName;
 use crate::unsealed::Plaintext;
-
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+use names::Names;
+use raw::RawTensor;
 
 /// The tensors not yet taken.
 pub(crate) struct Weights<'p> {
-    shards: Vec<Shard>,
+    files: Vec<File>,
+    /// By their names in the files.
     tensors: BTreeMap<String, Entry>,
+    names: Names,
     progress: &'p dyn Progress,
     parameters: u64,
 }
 
-struct Shard {
+struct File {
     bytes: Option<Plaintext>,
-    /// Tensors in it that are not yet taken.
+    /// Tensors in it that were not read yet.
     remaining: usize,
 }
 
 struct Entry {
-    shard: usize,
-    kind: Dtype,
+    file: usize,
+    /// `None` for what is not read.
+    format: Option<BlockFormat>,
     shape: Vec<usize>,
     place: Range<usize>,
+    /// The place, and what is between it and the next tensor.
+    span: Range<usize>,
 }
+
+/// Name, format, shape and place of a tensor.
+pub(crate) type Listed = (String, Option<BlockFormat>, Vec<usize>, Range<usize>);
 
 impl<'p> Weights<'p> {
     /// Reads the headers of `model.safetensors`, or of all the files that the index names.
     pub(crate) fn open(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Self, LoadError> {
-        let mut weights = Self {
-            shards: Vec::new(),
-            tensors: BTreeMap::new(),
-            progress,
-            parameters: 0,
-        };
-        let mut total = 0;
-        for name in shard_names(files)? {
-            let bytes = files
-                .take(&name)
-                .ok_or(LoadError::MissingFile("file that its index names"))?;
-            total += bytes.len() as u64;
-            weights.add(&name, bytes)?;
-        }
-        progress.total(total);
+        let mut weights = Self::none(Names::HuggingFace, progress);
+        weights.add_folder(files)?;
+        weights.announce();
         Ok(weights)
     }
 
-    fn add(&mut self, file: &str, bytes: Plaintext) -> Result<(), LoadError> {
-        let refuse = |problem| LoadError::File {
-            file: ShownName::new(file),
-            problem,
-        };
-        let unsound = || refuse(FileProblem::NotSafetensors);
-        let length = bytes
-            .first_chunk::<8>()
-            .map(|length| u64::from_le_bytes(*length))
-            .ok_or_else(unsound)?;
-        if length > limits::WEIGHTS_HEADER_BYTES {
-            return Err(refuse(FileProblem::TooLarge(limits::WEIGHTS_HEADER_BYTES)));
+    /// The tensors of one GGUF file, whose tables have been read.
+    pub(crate) fn of_gguf(
+        bytes: Plaintext,
+        tensors: Vec<Listed>,
+        names: Names,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, LoadError> {
+        let mut weights = Self::none(names, progress);
+        weights
+            .add_file(bytes, tensors)
+            .map_err(|name| tensor_error(&name, TensorProblem::Twice))?;
+        weights.announce();
+        Ok(weights)
+    }
+
+    fn none(names: Names, progress: &'p dyn Progress) -> Self {
+        Self {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            names,
+            progress,
+            parameters: 0,
         }
-        // Checks that the tensors lie one after the other, fill the file exactly and have their shapes' sizes.
-        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|_| unsound())?;
-        let start = header.checked_add(8).ok_or_else(unsound)?;
-        let shard = self.shards.len();
-        let tensors = metadata.tensors();
-        if self.tensors.len() + tensors.len() > limits::TENSORS {
-            return Err(unsound());
-        }
-        let remaining = tensors.len();
-        for (name, info) in tensors {
-            let (from, to) = info.data_offsets;
+    }
+
+    /// Says how much there is to read.
+    fn announce(&self) {
+        let bytes = self.tensors.values().map(|entry| entry.place.len() as u64);
+        self.progress.total(bytes.sum());
+    }
+
+    /// Adds a file and its tensors. Fails with the name of one that is there already.
+    fn add_file(&mut self, mut bytes: Plaintext, mut listed: Vec<Listed>) -> Result<(), String> {
+        listed.sort_by_key(|(_, _, _, place)| place.start);
+        let file = self.files.len();
+        let first = listed.first().map_or(bytes.len(), |(_, _, _, place)| place.start);
+        bytes.use_up(0..first);
+        let ends: Vec<usize> = listed
+            .iter()
+            .skip(1)
+            .map(|(_, _, _, place)| place.start)
+            .chain([bytes.len()])
+            .collect();
+        let remaining = listed.len();
+        for ((name, format, shape, place), end) in listed.into_iter().zip(ends) {
+            let span = place.start..end;
             let entry = Entry {
-                shard,
-                kind: info.dtype,
-                shape: info.shape.clone(),
-                place: start + from..start + to,
+                file,
+                format,
+                shape,
+                place,
+                span,
             };
-            let shown = ShownName::new(&name);
-            if self.tensors.insert(name, entry).is_some() {
-                return Err(LoadError::Tensor {
-                    name: shown,
-                    problem: TensorProblem::Twice,
-                });
+            if self.tensors.contains_key(&name) {
+                return Err(name);
             }
+            self.tensors.insert(name, entry);
         }
-        self.shards.push(Shard {
+        self.files.push(File {
             bytes: Some(bytes),
             remaining,
         });
         Ok(())
+    }
+
+    /// Takes a tensor of exactly this shape, to be read row by row. It is to be given to [`Self::done`] then.
+    pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<RawTensor, LoadError> {
+        let in_file = self.names.in_file(name);
+        let entry = self
+            .tensors
+            .remove(&in_file)
+            .ok_or_else(|| tensor_error(&in_file, TensorProblem::Missing))?;
+        if entry.shape != shape {
+            let problem = TensorProblem::Shape {
+                expected: shape.to_vec(),
+                found: entry.shape,
+            };
+            return Err(tensor_error(&in_file, problem));
+        }
+        let format = entry
+            .format
+            .ok_or_else(|| tensor_error(&in_file, TensorProblem::Type))?;
+        let width = shape.last().copied().unwrap_or(1);
+        let rows = shape.iter().rev().skip(1).product();
+        let row_bytes = format.row_bytes(width).ok_or(LoadError::Compute)?;
+        let interleaved = self.names.interleaved(name);
+        let turned = if rows > 1 { rows } else { width };
+        if interleaved.is_some_and(|head_width| turned % head_width != 0)
+            || row_bytes * rows != entry.place.len()
+        {
+            return Err(LoadError::Compute);
+        }
+        Ok(RawTensor {
+            name: in_file,
+            file: entry.file,
+            place: entry.place,
+            span: entry.span,
+            format,
+            rows,
+            width,
+            row_bytes,
+            interleaved,
+        })
+    }
+
+    /// A row of a tensor, as it lies in the file. Whether its numbers are finite is not known.
+    pub(crate) fn row(&self, tensor: &RawTensor, index: usize) -> Result<&[u8], LoadError> {
+        self.files
+            .get(tensor.file)
+            .and_then(|file| file.bytes.as_ref())
+            .and_then(|bytes| bytes.get(tensor.row(index)))
+            .filter(|row| row.len() == tensor.row_bytes)
+            .ok_or(LoadError::Compute)
+    }
+
+    /// Wipes a tensor that was read, and gives its memory back.
+    pub(crate) fn done(&mut self, tensor: RawTensor) {
+        self.progress.advance(tensor.place.len() as u64);
+        self.parameters += (tensor.rows * tensor.width) as u64;
+        self.use_up(tensor.file, tensor.span);
+    }
+
+    fn use_up(&mut self, file: usize, span: Range<usize>) {
+        if let Some(file) = self.files.get_mut(file) {
+            if let Some(bytes) = &mut file.bytes {
+                bytes.use_up(span);
+            }
+            file.remaining = file.remaining.saturating_sub(1);
+            if file.remaining == 0 {
+                file.bytes = None;
+            }
+        }
     }
 
     /// Takes a tensor of exactly this shape.
@@ -125,129 +214,83 @@ impl<'p> Weights<'p> {
         shape: &[usize],
         into: &mut Zeroizing<Vec<f32>>,
     ) -> Result<(), LoadError> {
-        let refuse = |problem| LoadError::Tensor {
-            name: ShownName::new(name),
-            problem,
-        };
-        let entry = self
-            .tensors
-            .remove(name)
-            .ok_or_else(|| refuse(TensorProblem::Missing))?;
-        if entry.shape != shape {
-            let problem = TensorProblem::Shape {
-                expected: shape.to_vec(),
-                found: entry.shape,
-            };
-            return Err(refuse(problem));
-        }
-        let shard = self.shards.get_mut(entry.shard).ok_or(LoadError::Compute)?;
-        let bytes = shard
-            .bytes
-            .as_ref()
-            .and_then(|bytes| bytes.get(entry.place))
-            .ok_or(LoadError::Compute)?;
+        let tensor = self.tensor(name, shape)?;
         let before = into.len();
-        match entry.kind {
-            Dtype::F32 => read(bytes, into, f32::from_le_bytes),
-            Dtype::F16 => read(bytes, into, f16_to_f32),
-            Dtype::BF16 => read(bytes, into, |[low, high]| f32::from_le_bytes([0, 0, low, high])),
-            _ => return Err(refuse(TensorProblem::Type)),
+        grow(into, tensor.rows() * tensor.width());
+        for index in 0..tensor.rows() {
+            let start = into.len();
+            into.resize(start + tensor.width(), 0.0);
+            let numbers = into.get_mut(start..).unwrap_or_default();
+            if !tensor.format().numbers(self.row(&tensor, index)?, numbers) {
+                return Err(LoadError::Compute);
+            }
         }
-        self.progress.advance(bytes.len() as u64);
-        shard.remaining -= 1;
-        if shard.remaining == 0 {
-            shard.bytes = None;
-        }
-        let read = into.get(before..).unwrap_or_default();
-        self.parameters += read.len() as u64;
+        let read = into.get_mut(before..).unwrap_or_default();
         if read.iter().any(|value| !value.is_finite()) {
-            return Err(refuse(TensorProblem::NotFinite));
+            return Err(tensor_error(&tensor.name, TensorProblem::NotFinite));
         }
+        if tensor.rows == 1
+            && let Some(head_width) = tensor.interleaved
+        {
+            let lying = Zeroizing::new(read.to_vec());
+            for (index, value) in read.iter_mut().enumerate() {
+                *value = lying
+                    .get(raw::interleaved(index, head_width))
+                    .copied()
+                    .ok_or(LoadError::Compute)?;
+            }
+        }
+        self.done(tensor);
+        Ok(())
+    }
+
+    /// Takes a tensor of exactly this shape and shows its rows, as the file has them, one after the other.
+    pub(crate) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize; 2],
+        mut each: impl FnMut(BlockFormat, &[u8]) -> Result<(), TensorProblem>,
+    ) -> Result<(), LoadError> {
+        let tensor = self.tensor(name, shape)?;
+        for index in 0..tensor.rows() {
+            let row = self.row(&tensor, index)?;
+            each(tensor.format(), row).map_err(|problem| tensor_error(&tensor.name, problem))?;
+        }
+        self.done(tensor);
         Ok(())
     }
 
     /// Drops a tensor that is known to be of no use.
     pub(crate) fn ignore(&mut self, name: &str) {
-        self.tensors.remove(name);
+        if let Some(entry) = self.tensors.remove(&self.names.in_file(name)) {
+            self.progress.advance(entry.place.len() as u64);
+            self.use_up(entry.file, entry.span);
+        }
     }
 
     /// Checks that nothing is left over. Returns how many numbers were taken.
     pub(crate) fn finish(mut self, ignorable: impl Fn(&str) -> bool) -> Result<u64, LoadError> {
         self.tensors.retain(|name, _| !ignorable(name));
         match self.tensors.keys().next() {
-            Some(name) => {
-                let problem = TensorProblem::Unexpected;
-                Err(LoadError::Tensor {
-                    name: ShownName::new(name),
-                    problem,
-                })
-            }
+            Some(name) => Err(tensor_error(name, TensorProblem::Unexpected)),
             None => Ok(self.parameters),
         }
     }
 }
 
-/// Reserves exactly what the bytes need, so that growing leaves no copies behind.
-fn read<const N: usize>(bytes: &[u8], into: &mut Zeroizing<Vec<f32>>, convert: impl Fn([u8; N]) -> f32) {
-    let (values, _) = bytes.as_chunks::<N>();
-    if into.capacity() - into.len() < values.len() {
-        let mut grown = Zeroizing::new(Vec::with_capacity(into.len() + values.len()));
-        grown.extend_from_slice(into);
-        *into = grown;
-    }
-    into.extend(values.iter().map(|value| convert(*value)));
-}
-
-/// IEEE 754 binary16 to binary32, exact.
-fn f16_to_f32(bytes: [u8; 2]) -> f32 {
-    let bits = u32::from(u16::from_le_bytes(bytes));
-    let (sign, exponent, fraction) = ((bits & 0x8000) << 16, (bits >> 10) & 0x1f, bits & 0x3ff);
-    match exponent {
-        // Subnormal: the fraction counts units of 2^-24.
-        0 => {
-            let magnitude = fraction as f32 / 16_777_216.0;
-            f32::from_bits(magnitude.to_bits() | sign)
-        }
-        0x1f => f32::from_bits(sign | 0x7f80_0000 | (fraction << 13)),
-        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (fraction << 13)),
+fn tensor_error(name: &str, problem: TensorProblem) -> LoadError {
+    LoadError::Tensor {
+        name: ShownName::new(name),
+        problem,
     }
 }
 
-fn shard_names(files: &mut ModelFiles) -> Result<Vec<String>, LoadError> {
-    if files.contains(SINGLE) {
-        return Ok(vec![SINGLE.to_owned()]);
-    }
-    let Some(index) = files.take(INDEX) else {
-        return Err(match files.names().find(|name| name.ends_with(".gguf")) {
-            Some(gguf) => LoadError::File {
-                file: ShownName::new(gguf),
-                problem: FileProblem::Gguf,
-            },
-            None => LoadError::MissingFile(SINGLE),
-        });
-    };
-    let index = parse_object(INDEX, &index, limits::INDEX_BYTES)?;
-    let refuse = || LoadError::File {
-        file: ShownName::new(INDEX),
-        problem: FileProblem::NotJson,
-    };
-    let map = index
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(refuse)?;
-    let mut names = map
-        .values()
-        .map(|name| name.as_str().map(str::to_owned))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(refuse)?;
-    names.sort();
-    names.dedup();
-    match names.iter().find(|name| !files.contains(name)) {
-        Some(missing) => Err(LoadError::File {
-            file: ShownName::new(missing),
-            problem: FileProblem::NotSafetensors,
-        }),
-        None => Ok(names),
+/// Reserves exactly what is needed, so that growing leaves no copies behind.
+fn grow(values: &mut Zeroizing<Vec<f32>>, more: usize) {
+    if values.capacity() - values.len() < more {
+        let mut grown = Zeroizing::new(Vec::with_capacity(values.len() + more));
+        grown.extend_from_slice(values);
+        *values = grown;
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `truth`: what the models answer is what their references say
 //! - `access`: who may ask, and what is refused by name
 //! - `pressure`: full queues, callers that leave, deadlines, draining
+//! - `together`: many at one time, and memory that is taken
 //! - `hostile`: bodies and connections made to hurt
 //! - `canary`: a prompt that must be found nowhere
 //! - `served`, `wire`: an enclave to talk to, and the barest client there is
@@ -19,5 +20,6 @@ mod hostile;
 mod official;
 mod pressure;
 mod served;
+mod together;
 mod truth;
 mod wire;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anchorhold_enclave::clock::Clock;
 use anchorhold_enclave::config::Config;
-use anchorhold_enclave::engine::backend::{Abilities, Backend, Order, Prompt, Stepper};
+use anchorhold_enclave::engine::backend::{Abilities, Backend, Order, Prompt, Running};
 use anchorhold_enclave::engine::job::{Refusal, Reply};
 use anchorhold_enclave::engine::{Settings, start};
 use anchorhold_enclave::lease::{Lease, Terms};
@@ -48,15 +48,21 @@ struct Panicking;
 struct Text(String);
 
 impl Backend for Panicking {
+    type Text = Text;
+
     fn abilities(&self) -> Abilities {
         Abilities::Decode { chat: true }
     }
 
-    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal> {
+    fn start(&self, order: Order) -> Result<Text, Refusal> {
         match order.prompt {
-            Prompt::Text(text) => Ok(Box::new(Text(text.to_string()))),
+            Prompt::Text(text) => Ok(Text(text.to_string())),
             Prompt::Chat(_) => Err(Refusal::Failed),
         }
+    }
+
+    fn step(&self, running: &mut [&mut Text]) -> Vec<Result<Step, Refusal>> {
+        panic!("{}", running[0].0);
     }
 
     fn embed(&self, _: &str) -> Result<Embedding, Refusal> {
@@ -64,11 +70,7 @@ impl Backend for Panicking {
     }
 }
 
-impl Stepper for Text {
-    fn step(&mut self) -> Result<Step, Refusal> {
-        panic!("{}", self.0);
-    }
-
+impl Running for Text {
     fn usage(&self) -> Usage {
         Usage {
             prompt_tokens: 1,
@@ -97,6 +99,7 @@ async fn answer(prompt: String) -> ExitCode {
     let terms = Terms::new(clock.now(), 3600, 0);
     let settings = Settings {
         queue: 1,
+        running: 1,
         lease: Arc::new(Lease::new(terms, Arc::clone(&clock), lifecycle.clone())),
         lifecycle: lifecycle.clone(),
         metrics: Arc::new(Metrics::new(clock)),

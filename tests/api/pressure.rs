@@ -10,11 +10,8 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::served::{LONG, Served, chat, completion, endless};
+use crate::served::{LONG, RUNNING, Served, chat, completion, endless};
 use crate::wire::{Answer, Wire};
-
-/// Answers that the engine makes in turns (`RUNNING` in the enclave's limits).
-const RUNNING: usize = 8;
 
 /// Begins a stream of [`LONG`] tokens: its head has come, so it runs.
 fn begin(served: &Served) -> (Wire, Answer) {
@@ -130,7 +127,7 @@ fn an_answer_that_takes_too_long_is_ended_in_words() {
 
 #[test]
 fn a_stream_under_way_ends_properly_when_the_enclave_is_asked_to_stop() {
-    let served = Served::long("");
+    let served = Served::long("drain_seconds = 300");
     let (mut wire, mut answer) = begin(&served);
     answer.body.extend(wire.chunk().unwrap());
     let mut resting = served.bound();
@@ -179,7 +176,7 @@ fn what_does_not_end_within_the_time_for_draining_is_cut() {
 
 #[test]
 fn a_new_question_while_draining_is_refused() {
-    let served = Served::long("");
+    let served = Served::long("drain_seconds = 300");
     let (mut wire, mut answer) = begin(&served);
     let mut other = served.bound();
     // The head is on its way when the signal comes, so this connection is not at rest.

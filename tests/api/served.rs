@@ -19,6 +19,9 @@ pub(crate) const MODEL: &str = anchorhold_tests::world::MODEL_NAME;
 /// Tokens of a long answer: a second and more of work, so that a test can do something meanwhile.
 pub(crate) const LONG: usize = 6_000;
 
+/// Requests that run at one time where answers take a while.
+pub(crate) const RUNNING: usize = 8;
+
 /// No test of something else may meet the quota.
 const GENEROUS: &str = "\n[anonymous]\nrequests_per_minute = 60000\n";
 
@@ -71,8 +74,15 @@ impl Served {
         Self::new(&World::demo_model(), &format!("{extra}{GENEROUS}"))
     }
 
-    /// Serves the demo's weights with room for [`LONG`] tokens, and `limits` besides: answers that take a while.
+    /// Serves the demo's weights with room for [`LONG`] tokens, [`RUNNING`] at one time, and `limits` besides: answers
+    /// that take a while.
     pub(crate) fn long(limits: &str) -> Self {
+        // One thread: for a model this small a second gains nothing, and on a busy machine both wait for each other.
+        Self::long_with(limits, &format!("running = {RUNNING}\nthreads = 1"))
+    }
+
+    /// The same with settings of the engine's.
+    pub(crate) fn long_with(limits: &str, engine: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for entry in std::fs::read_dir(World::demo_model()).unwrap() {
             let entry = entry.unwrap();
@@ -84,7 +94,7 @@ impl Served {
         std::fs::write(&path, config.to_string()).unwrap();
         Self::new(
             folder.path(),
-            &format!("\n[limits]\nmax_tokens = {LONG}\n{limits}\n{GENEROUS}"),
+            &format!("\n[engine]\n{engine}\n[limits]\nmax_tokens = {LONG}\n{limits}\n{GENEROUS}"),
         )
     }
 

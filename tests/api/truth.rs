@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anchorhold_models::{
-    ChatMessage, Class, Decoder, Expected, Model, ModelKey, Role, SamplingParams, SealOptions, SealedModel,
-    Step, seal_dir,
+    ChatMessage, Class, Decoder, Expected, LoadOptions, Model, ModelKey, Role, SamplingParams, SealOptions,
+    SealedModel, Step, seal_dir,
 };
 use anchorhold_tests::testdata::{find, folder, skip};
 use anchorhold_tests::world::World;
@@ -221,7 +221,7 @@ fn load(folder: &Path) -> Model {
         .unwrap()
         .unseal(key, &expected, &())
         .unwrap();
-    Model::load(unsealed, &()).unwrap()
+    Model::load(unsealed, LoadOptions::default(), &()).unwrap()
 }
 
 fn greedy(decoder: &Decoder, messages: &Value) -> String {
@@ -247,7 +247,7 @@ fn greedy(decoder: &Decoder, messages: &Value) -> String {
         .unwrap();
     let mut text = String::new();
     loop {
-        match generation.step().unwrap() {
+        match decoder.step(&mut [&mut generation]).remove(0).unwrap() {
             Step::Prefilling { .. } => {}
             Step::Delta(delta) => text.push_str(&delta.text),
             Step::Finished(_) => return text,

@@ -3,9 +3,23 @@
 //! # Invariants
 //! What nobody took is an error: a mistyped option never measures something else.
 
+use std::error::Error;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::Failure;
+
+/// Arguments that make no sense: exit status 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
 
 /// Arguments not yet taken.
 pub(crate) struct Arguments(Vec<String>);
@@ -33,11 +47,13 @@ impl Arguments {
             return Ok(None);
         };
         if at + 1 >= self.0.len() {
-            return Err(format!("{name} needs a value").into());
+            return Err(Usage(format!("{name} needs a value")).into());
         }
         self.0.remove(at);
         let text = self.0.remove(at);
-        let value = text.parse().map_err(|_| format!("{name} cannot be {text:?}"))?;
+        let value = text
+            .parse()
+            .map_err(|_| Usage(format!("{name} cannot be {text:?}")))?;
         Ok(Some(value))
     }
 
@@ -46,7 +62,7 @@ impl Arguments {
         let text = self.value::<String>(name)?.unwrap_or_else(|| default.to_owned());
         let item = |item: &str| {
             item.parse()
-                .map_err(|_| format!("{name} cannot have {item:?}").into())
+                .map_err(|_| Usage(format!("{name} cannot have {item:?}")).into())
         };
         text.split(',').map(item).collect()
     }
@@ -55,7 +71,7 @@ impl Arguments {
     pub(crate) fn end(self) -> Result<(), Failure> {
         match self.0.first() {
             None => Ok(()),
-            Some(left) => Err(format!("unknown argument {left:?}").into()),
+            Some(left) => Err(Usage(format!("unknown argument {left:?}")).into()),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! - `overhead`: tokens a second through the whole stack against the bare engine
 //! - `load`: requests a second from several clients
 //! - `evidence`: how long a crowd of verifiers waits for evidence
+//! - `decode`, `prefill`, `batch`, `depth`, `all`, `perplexity`: the [`engine`] beside llama.cpp, on models made on the spot;
+//!   `embeddings`: beside onnxruntime
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -21,6 +23,7 @@
 )]
 
 mod arguments;
+mod engine;
 mod evidence;
 mod figures;
 mod load;
@@ -34,8 +37,10 @@ mod stack;
 use std::error::Error;
 use std::process::ExitCode;
 
-use arguments::Arguments;
+use arguments::{Arguments, Usage};
+use engine::options::Part;
 use figures::Report;
+use serde_json::Value;
 
 const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   seal     [--mib N] [--rounds N] [--folder DIR]
@@ -43,6 +48,17 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   overhead [--params demo,125m] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
   evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
+The engine beside llama.cpp (tests/bench/llama.sh builds that; --no-rival does without):
+  decode   [--threads 1,2] [--tokens N] [ENGINE]
+  prefill  [--threads N] [--tokens N] [ENGINE]
+  batch    [--threads N] [--streams 1,2,4,8,16] [--tokens N] [ENGINE]
+  depth    [--threads N] [--depths 0,512,2048] [--tokens N] [ENGINE]
+  all      [ENGINE without --kernels]
+  perplexity [--kernels avx2] [--no-rival]
+  embeddings [--quick] [--rounds N] [--threads N] [--batches 1,8,32] [--kernels avx2] [--no-rival]
+ENGINE: [--quick] [--rounds N] [--models qwen3-0.6b,qwen2.5-1.5b,qwen3-1.7b,qwen2.5-3b,tiny]
+        [--formats q8_0,q4_0,q4_0-pure,q4_k_m,bf16,f16,f32] [--kernels avx2] [--plain-gather] [--svg FILE]
+        [--no-rival] [--models-folder DIR] [--tools-folder DIR]
 Build first: cargo build --release -p anchorhold-tests --bins";
 
 /// What a command can fail with: a person reads it, nothing handles it.
@@ -58,16 +74,18 @@ fn main() -> ExitCode {
         Some("overhead") => overhead::run(arguments),
         Some("load") => load::run(arguments),
         Some("evidence") => evidence::run(arguments),
-        // A part of `seal` in a process of its own.
-        Some("step") => {
-            return match seal::step::run(arguments) {
-                Ok(figures) => {
-                    println!("{figures}");
-                    ExitCode::SUCCESS
-                }
-                Err(error) => failed(&error),
-            };
-        }
+        Some("decode") => engine::run(Part::Decode, arguments),
+        Some("prefill") => engine::run(Part::Prefill, arguments),
+        Some("batch") => engine::run(Part::Batch, arguments),
+        Some("depth") => engine::run(Part::Depth, arguments),
+        Some("all") => engine::run(Part::All, arguments),
+        Some("perplexity") => engine::perplexity::run(arguments),
+        Some("embeddings") => engine::embeddings::run(arguments),
+        // Parts of others in processes of their own.
+        Some("step") => return show_step(seal::step::run(arguments)),
+        Some("engine-step") => return show_step(engine::step::run(arguments)),
+        Some("perplexity-step") => return show_step(engine::perplexity::step(arguments)),
+        Some("embeddings-step") => return show_step(engine::embeddings::step(arguments)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -90,7 +108,21 @@ fn show(report: &Report, json: bool) {
     }
 }
 
+fn show_step(outcome: Result<Value, Failure>) -> ExitCode {
+    match outcome {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 fn failed(error: &Failure) -> ExitCode {
     eprintln!("error: {error}");
+    if error.is::<Usage>() {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
     ExitCode::FAILURE
 }

@@ -208,10 +208,15 @@ fn write_safetensors(
 }
 
 /// xorshift64*, Vigna 2016: fast, and the same everywhere.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn fill(&mut self, bytes: &mut [u8]) {
+    /// `seed` is not 0.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         for piece in bytes.chunks_mut(8) {
             self.0 ^= self.0 >> 12;
             self.0 ^= self.0 << 25;

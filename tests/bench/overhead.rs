@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anchorhold_models::{
-    Class, Decoder, Expected, Model, ModelKey, SamplingParams, SealOptions, SealedModel, Step, seal_dir,
+    Class, Decoder, Expected, LoadOptions, Model, ModelKey, SamplingParams, SealOptions, SealedModel, Step,
+    seal_dir,
 };
 use serde_json::json;
 
@@ -150,7 +151,7 @@ fn bare(decoder: &Decoder, tokens: usize) -> Result<Bare, Failure> {
     let mut generation = decoder.start(decoder.text_prompt(PROMPT)?, params.validate()?)?;
     let mut first = None;
     loop {
-        match generation.step()? {
+        match decoder.step(&mut [&mut generation]).remove(0)? {
             Step::Prefilling { .. } => {}
             Step::Delta(delta) if delta.text.is_empty() => {}
             Step::Delta(_) => {
@@ -187,5 +188,5 @@ fn through_sealing(folder: &Path, work: &Path) -> Result<Model, Failure> {
     let unsealed = SealedModel::open(&sealed)?.unseal(key, &expected, &())?;
     // The next start seals anew.
     std::fs::remove_file(&sealed)?;
-    Ok(Model::load(unsealed, &())?)
+    Ok(Model::load(unsealed, LoadOptions::default(), &())?)
 }

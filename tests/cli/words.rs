@@ -278,17 +278,24 @@ fn every_command_has_help_that_names_its_options() {
 }
 
 #[test]
-fn both_programs_say_their_version_and_the_enclave_its_platforms() {
+fn both_programs_say_their_version_and_the_enclave_its_platforms_and_kernels() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         run(programs().host, &["--version"]).expect(0).stdout,
         format!("anchorhold {version}\n")
     );
     let enclave = run(programs().enclave, &["--version"]).expect(0);
-    assert_eq!(
-        enclave.stdout,
-        format!("anchorhold-enclave {version}\nplatforms: insecure-simulated snp tdx azure-snp azure-tdx\n")
+    let begins = format!(
+        "anchorhold-enclave {version}\nplatforms: insecure-simulated snp tdx azure-snp azure-tdx\nkernels: "
     );
+    let kernels = enclave
+        .stdout
+        .strip_prefix(&begins)
+        .expect("platforms, then kernels");
+    // The last is the fastest, and that is used.
+    let (used, here) = kernels.split_once(" (this CPU has ").expect("both");
+    let here: Vec<&str> = here.trim_end_matches(")\n").split(' ').collect();
+    assert_eq!((here.first(), here.last()), (Some(&"scalar"), Some(&used)));
     // The enclave takes its configuration from its launcher and from nowhere else.
     for argument in ["--help", "--config=enclave.toml", ""] {
         let refused = run(programs().enclave, &[argument]).expect(2);

@@ -118,6 +118,14 @@ fn a_dangerous_setting_is_denied_unless_the_policy_accepts_it_by_name() {
 }
 
 #[test]
+fn addresses_that_depend_on_tokens_are_named_and_denied_unless_the_policy_accepts_them() {
+    let mut world = tiny_world();
+    world.configure(|config| config + "\n[engine]\ndangerously_token_dependent_addresses = true\n");
+    let mut broker = world.start_broker();
+    assert_eq!(denied(&world, &mut broker, &world.config), ["weakened"]);
+}
+
+#[test]
 fn an_unknown_dangerous_setting_stops_the_enclave_itself() {
     let world = tiny_world();
     let config = world.config.replace(

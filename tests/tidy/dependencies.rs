@@ -33,8 +33,13 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        package: "anchorhold-kernels",
+        ours: &[],
+        never: &["tokio", "hyper", "rustls", "candle-core", "rayon", "serde"],
+    },
+    Rule {
         package: "anchorhold-models",
-        ours: &["anchorhold-encoding"],
+        ours: &["anchorhold-encoding", "anchorhold-kernels"],
         never: &["tokio", "hyper", "axum", "rustls", "rusqlite", "clap"],
     },
     Rule {
@@ -42,6 +47,7 @@ const RULES: &[Rule] = &[
         ours: &[
             "anchorhold-encoding",
             "anchorhold-attestation",
+            "anchorhold-kernels",
             "anchorhold-models",
         ],
         never: &["clap", "reqwest", "rusqlite", "ureq", "hyper-tls", "indicatif"],

@@ -20,6 +20,88 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "NVIDIA's management library is loaded at run time and speaks C",
     ),
     (
+        "kernels/src/attention/part.rs",
+        "threads read pages that other threads write elsewhere",
+    ),
+    (
+        "kernels/src/attention/plan.rs",
+        "threads write different heads of a page, and different rows of what comes out",
+    ),
+    (
+        "kernels/src/attention/tile.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/vector.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/vector/tests.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/disjoint.rs",
+        "threads write different parts of a slice",
+    ),
+    (
+        "kernels/src/kv/eight.rs",
+        "code compiled for instructions that only some CPUs have is called",
+    ),
+    (
+        "kernels/src/kv/mask.rs",
+        "code compiled for instructions that only some CPUs have is called",
+    ),
+    ("kernels/src/kv/pages.rs", "owners share one buffer, a page each"),
+    (
+        "kernels/src/memory.rs",
+        "bytes of large pages are read as numbers",
+    ),
+    (
+        "kernels/src/packed/tile.rs",
+        "tiles of weights lie in large pages as plain bytes",
+    ),
+    (
+        "kernels/src/packed/gather.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/cpu/amx.rs",
+        "registers and a system call say whether tiles may be used",
+    ),
+    (
+        "kernels/src/matmul/amx.rs",
+        "kernels around instructions that only some CPUs have",
+    ),
+    (
+        "kernels/src/matmul/amx/tests.rs",
+        "kernels around instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/matmul/amx/unit.rs",
+        "stable Rust has AMX as inline assembly alone",
+    ),
+    (
+        "kernels/src/matmul.rs",
+        "threads write their own columns of one result",
+    ),
+    (
+        "kernels/src/matmul/output.rs",
+        "threads write their own columns of one result",
+    ),
+    (
+        "kernels/src/matmul/rounding.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
+        "kernels/src/matmul/dispatch.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    ("kernels/src/simd.rs", "vectors are loaded from arrays"),
+    (
+        "kernels/src/pool.rs",
+        "workers take part in what the caller borrows",
+    ),
+    (
         "fuzz/src/allocator.rs",
         "an allocator that counts is unsafe to write; it is in nothing that ships",
     ),

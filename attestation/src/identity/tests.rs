@@ -63,9 +63,16 @@ fn names_and_lists_have_one_form() {
     };
     assert_eq!(parse(&document).unwrap_err(), too_large(128));
 
-    let mut document = identity();
-    document.weakened = vec![Weakening::HostTime; 2];
-    assert_eq!(parse(&document).unwrap_err(), value);
+    let (time, addresses) = (Weakening::HostTime, Weakening::TokenDependentAddresses);
+    for (weakened, good) in [
+        (vec![time, addresses], true),
+        (vec![addresses, time], false),
+        (vec![time, time], false),
+    ] {
+        let mut document = identity();
+        document.weakened = weakened;
+        assert_eq!(parse(&document).is_ok(), good);
+    }
 
     let device = |byte| Digest::new([byte; 48]);
     for (devices, good) in [

@@ -93,6 +93,15 @@ pub enum ApiError {
         /// Tokens the model can hold, prompt and answer together.
         limit: usize,
     },
+    /// Memory for prompt and answer is not free now.
+    NoCapacity,
+    /// Prompt and answer need more memory than this enclave keeps for all answers together.
+    ExceedsMemory {
+        /// Tokens that the memory would have to hold.
+        needed: usize,
+        /// Tokens that it holds.
+        total: usize,
+    },
     /// The model is of the other kind: a decoder asked for embeddings, or an embedder asked for text.
     WrongModelKind,
     /// The model has no chat template.
@@ -178,6 +187,8 @@ impl ApiError {
             Self::ContextExceeded { .. } | Self::InputTooLong { .. } => {
                 (StatusCode::BAD_REQUEST, InvalidRequest, "context_length_exceeded")
             }
+            Self::NoCapacity => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "no_capacity"),
+            Self::ExceedsMemory { .. } => (StatusCode::BAD_REQUEST, InvalidRequest, "exceeds_memory"),
             Self::WrongModelKind => (StatusCode::BAD_REQUEST, InvalidRequest, "wrong_model_kind"),
             Self::NoChatTemplate => (StatusCode::BAD_REQUEST, InvalidRequest, "no_chat_template"),
             Self::TemplateRefused => (StatusCode::BAD_REQUEST, InvalidRequest, "messages_refused"),
@@ -289,6 +300,14 @@ impl fmt::Display for ApiError {
                 "prompt and answer do not fit: this model holds {limit} tokens in all; shorten the prompt or ask \
                  for fewer tokens"
             ),
+            Self::NoCapacity => f.write_str(
+                "no memory is free for a prompt and an answer of this length: try again, or ask for fewer tokens",
+            ),
+            Self::ExceedsMemory { needed, total } => write!(
+                f,
+                "prompt and answer need memory for {needed} tokens, and there is memory for {total}: shorten the \
+                 prompt or ask for fewer tokens"
+            ),
             Self::EmptyPrompt => f.write_str("the prompt is empty: there is nothing to continue"),
             Self::InputTooLong { limit } => {
                 write!(
@@ -325,7 +344,7 @@ impl IntoResponse for ApiError {
             Self::QuotaSpent { retry_after } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
             }
-            Self::QueueFull | Self::NoEvidence => {
+            Self::QueueFull | Self::NoCapacity | Self::NoEvidence => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // OpenAI's packages would ask again, and pay the whole time again for the same outcome.
@@ -360,10 +379,12 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_says_when_to_come_back() {
-        let response = ApiError::QueueFull.into_response();
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(response.headers()[RETRY_AFTER], "1");
+    fn a_full_queue_and_full_memory_say_when_to_come_back() {
+        for error in [ApiError::QueueFull, ApiError::NoCapacity] {
+            let response = error.into_response();
+            assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(response.headers()[RETRY_AFTER], "1");
+        }
         let response = ApiError::QuotaSpent { retry_after: 7 }.into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "7");
     }

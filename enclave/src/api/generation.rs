@@ -37,6 +37,8 @@ impl From<Refusal> for ApiError {
             Refusal::NoChatTemplate => Self::NoChatTemplate,
             Refusal::TemplateRefused => Self::TemplateRefused,
             Refusal::ContextExceeded { limit } => Self::ContextExceeded { limit },
+            Refusal::NoCapacity => Self::NoCapacity,
+            Refusal::NeverFits { needed, total } => Self::ExceedsMemory { needed, total },
             Refusal::EmptyPrompt => Self::EmptyPrompt,
             Refusal::InputTooLong { limit } => Self::InputTooLong { limit },
             Refusal::Sampling { field, bounds } => Self::InvalidValue {

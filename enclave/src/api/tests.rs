@@ -94,6 +94,7 @@ impl Enclave {
         let limits = Config::for_tests().limits;
         let settings = Settings {
             queue: limits.queue,
+            running: 8,
             lease: Arc::clone(&lease),
             lifecycle: lifecycle.clone(),
             metrics: Arc::clone(&metrics),

@@ -10,10 +10,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anchorhold_attestation::{Class, Platform, Timestamp};
+use anchorhold_kernels::KernelSet;
+use anchorhold_models::{KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, ListenConfig, ModelConfig, Quota};
+use super::{
+    Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig,
+    Quota,
+};
 use crate::clock::HostTime;
 use crate::limits::{self, Bound, Limits};
 
@@ -30,6 +35,8 @@ struct RawConfig {
     broker: Option<RawBroker>,
     model: Option<RawModel>,
     listen: Option<RawListen>,
+    #[serde(default)]
+    engine: RawEngine,
     #[serde(default)]
     limits: RawLimits,
     anonymous: Field<RawAnonymous>,
@@ -63,6 +70,18 @@ struct RawModel {
 struct RawListen {
     api: Field<String>,
     metrics: Field<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawEngine {
+    running: Field<u64>,
+    threads: Field<u64>,
+    kv_mib: Field<u64>,
+    kv_precision: Field<String>,
+    kernels: Field<String>,
+    quantise: Field<String>,
+    dangerously_token_dependent_addresses: Field<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -102,7 +121,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 43] = [
     "version",
     "algorithm",
     "not_after",
@@ -124,6 +143,14 @@ const KEYS: [&str; 35] = [
     "listen",
     "api",
     "metrics",
+    "engine",
+    "running",
+    "threads",
+    "kv_mib",
+    "kv_precision",
+    "kernels",
+    "quantise",
+    "dangerously_token_dependent_addresses",
     "limits",
     "queue",
     "max_tokens",
@@ -226,6 +253,7 @@ impl Reader<'_> {
             broker: self.broker(raw.broker.ok_or(ConfigError::Missing { key: "broker" })?)?,
             model: self.model(raw.model.ok_or(ConfigError::Missing { key: "model" })?, platform)?,
             listen: self.listen(raw.listen.ok_or(ConfigError::Missing { key: "listen" })?)?,
+            engine: self.engine(raw.engine)?,
             limits: self.limits(raw.limits)?,
             access: self.access(raw.api_key, raw.anonymous)?,
         })
@@ -300,6 +328,40 @@ impl Reader<'_> {
         })
     }
 
+    fn engine(&self, raw: RawEngine) -> Result<EngineConfig, ConfigError> {
+        // Where the machine decides, only a number that was written is one.
+        let number = |field: Field<u64>, bound: Bound| -> Result<Option<u64>, ConfigError> {
+            let number = self.number(bound.key, field, bound.default, bound.least, bound.most)?;
+            Ok((number > 0).then_some(number))
+        };
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let running = number(raw.running, limits::RUNNING)?.unwrap_or(limits::RUNNING.default);
+        let (key, expected) = ("kv_precision", "\"f16\" or \"bf16\"");
+        let kv_precision = self.choice(key, raw.kv_precision, expected, |name| match name {
+            "f16" => Some(KvPrecision::F16),
+            "bf16" => Some(KvPrecision::Bf16),
+            _ => None,
+        })?;
+        let expected = "one of \"scalar\", \"avx2\", \"avx-vnni\", \"avx512-vnni\", \"avx512-bf16\", \"amx\"";
+        let kernels = self.choice("kernels", raw.kernels, expected, |name| name.parse().ok())?;
+        let expected = "\"q8_0\" or \"q4_0\"";
+        let quantise = self.choice("quantise", raw.quantise, expected, |name| match name {
+            "q8_0" => Some(Quantise::Q8),
+            "q4_0" => Some(Quantise::Q4),
+            _ => None,
+        })?;
+        let plain = raw.dangerously_token_dependent_addresses;
+        Ok(EngineConfig {
+            running: size(running),
+            threads: number(raw.threads, limits::THREADS)?.map(size),
+            kv_bytes: number(raw.kv_mib, limits::KV_MIB)?.map(|mib| mib << 20),
+            kv_precision: kv_precision.unwrap_or(KvPrecision::F16),
+            kernels: kernels.unwrap_or(KernelSet::Amx),
+            quantise,
+            token_dependent_addresses: plain.is_some_and(Spanned::into_inner),
+        })
+    }
+
     fn limits(&self, raw: RawLimits) -> Result<Limits, ConfigError> {
         let number =
             |field, bound: Bound| self.number(bound.key, field, bound.default, bound.least, bound.most);
@@ -363,6 +425,18 @@ impl Reader<'_> {
             let fits = !name.is_empty() && name.len() <= limits::NAME_CHARS;
             (fits && !name.chars().any(char::is_control)).then(|| name.clone())
         })
+    }
+
+    fn choice<T>(
+        &self,
+        key: &'static str,
+        field: Field<String>,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        field
+            .map(|field| self.value(key, field, expected, |name| read(name)))
+            .transpose()
     }
 
     fn exactly(

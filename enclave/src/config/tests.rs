@@ -1,5 +1,8 @@
 //! Tests of the configuration: every key, and how it can be wrong.
 
+use anchorhold_kernels::{KernelSet, Kernels};
+use anchorhold_models::{KvPrecision, LoadOptions, Quantise};
+
 use super::*;
 use crate::clock::BUILD_DATE;
 use crate::limits;
@@ -56,6 +59,9 @@ fn the_example_has_the_strict_defaults() {
     assert_eq!(config.broker.attempts, limits::BROKER_ATTEMPTS);
     assert_eq!(config.broker.timeout.as_secs(), limits::BROKER_SECONDS);
     assert!(config.listen.metrics.is_none());
+    assert_eq!(config.engine.load_options(), LoadOptions::default());
+    assert_eq!(config.engine.running as u64, limits::RUNNING.default);
+    assert_eq!(config.weakened(), [Weakening::HostTime]);
     let Access::Anonymous(quota) = config.access else {
         panic!("no keys are configured");
     };
@@ -217,9 +223,70 @@ fn no_error_repeats_what_the_file_says() {
 }
 
 #[test]
+fn the_engine_is_set_key_by_key() {
+    let engine = |lines: &str| and(&format!("[engine]\n{lines}"));
+    let set = engine(
+        "running = 3\nthreads = 2\nkv_mib = 5\nkv_precision = \"bf16\"\nkernels = \"scalar\"\nquantise = \"q4_0\"\n\
+         dangerously_token_dependent_addresses = true\n",
+    )
+    .unwrap();
+    assert_eq!(set.engine.running, 3);
+    let options = LoadOptions {
+        kernels: Kernels::at_most(KernelSet::Scalar),
+        threads: 2,
+        kv_bytes: Some(5 << 20),
+        kv_precision: KvPrecision::Bf16,
+        quantise: Some(Quantise::Q4),
+        dangerously_plain_gather: true,
+        mask_kv: false,
+    };
+    assert_eq!(set.engine.load_options(), options);
+    assert_eq!(
+        set.weakened(),
+        [Weakening::HostTime, Weakening::TokenDependentAddresses]
+    );
+    for kernels in KernelSet::ALL {
+        let set = engine(&format!("kernels = \"{kernels}\"")).unwrap().engine;
+        assert_eq!(set.load_options().kernels, Kernels::at_most(kernels));
+    }
+    let q8 = engine("quantise = \"q8_0\"").unwrap().engine;
+    assert_eq!(q8.quantise, Some(Quantise::Q8));
+    let strict = engine("dangerously_token_dependent_addresses = false\nkv_precision = \"f16\"").unwrap();
+    assert_eq!(strict.weakened(), [Weakening::HostTime]);
+    assert_eq!(strict.engine, Config::for_tests().engine);
+}
+
+#[test]
+fn what_the_engine_does_not_have_is_refused() {
+    let engine = |line: &str| error(and(&format!("[engine]\n{line}")));
+    for (key, line) in [
+        ("kernels", "kernels = \"fast\""),
+        ("quantise", "quantise = \"q2\""),
+        ("kv_precision", "kv_precision = \"q8\""),
+        ("threads", "threads = 0"),
+    ] {
+        let wrong = engine(line);
+        assert!(matches!(wrong, ConfigError::BadValue { .. }), "{wrong}");
+        assert_eq!((wrong.key(), wrong.line()), (key, 23));
+    }
+    for key in ["dangerously_token_dependent_addresses", "threads", "kernels"] {
+        let wrong = engine(&format!("{key} = [1]"));
+        assert_eq!(wrong, ConfigError::WrongType { key, line: 23 });
+    }
+    assert_eq!(engine("fast = true"), ConfigError::UnknownKey { line: 23 });
+}
+
+#[test]
 fn limits_have_bounds_on_both_sides() {
-    for bound in limits::BOUNDS {
-        let set = |value: u64| and(&format!("[limits]\n{} = {value}", bound.key));
+    let tables = [
+        ("limits", limits::BOUNDS.as_slice()),
+        ("engine", &limits::ENGINE_BOUNDS),
+    ];
+    let bounds = tables
+        .iter()
+        .flat_map(|(table, bounds)| bounds.iter().map(move |bound| (table, bound)));
+    for (table, bound) in bounds {
+        let set = |value: u64| and(&format!("[{table}]\n{} = {value}", bound.key));
         assert!(
             set(bound.least).is_ok() && set(bound.most).is_ok(),
             "{}",

@@ -4,7 +4,7 @@
 //! no tensor.
 //!
 //! # Invariants
-//! A [`Stepper`] does one bounded piece of work a call.
+//! [`Backend::step`] does one bounded piece of work a call, and the same for a text alone and among others.
 
 use anchorhold_models::{ChatMessage, Embedding, SamplingParams, Step, Usage};
 use zeroize::Zeroizing;
@@ -45,27 +45,30 @@ pub struct Order {
 }
 
 /// A text being generated.
-pub trait Stepper {
-    /// Does one slice of the prompt, or one token.
-    ///
-    /// # Errors
-    /// [`Refusal`] when it cannot go on; it is not called again.
-    fn step(&mut self) -> Result<Step, Refusal>;
-
+pub trait Running {
     /// Tokens so far; those of the prompt are known from the start.
     fn usage(&self) -> Usage;
 }
 
 /// A loaded model.
 pub trait Backend: Send + 'static {
+    /// A text being generated, with all that it holds: dropping it gives that back. Stays on the model's thread.
+    type Text: Running;
+
     /// What it can do.
     fn abilities(&self) -> Abilities;
 
-    /// Prepares a text: renders, tokenizes, and computes nothing with the weights yet.
+    /// Prepares a text: renders, tokenizes, reserves what prompt and answer can need, and computes nothing with the
+    /// weights yet.
     ///
     /// # Errors
     /// [`Refusal`].
-    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal>;
+    fn start(&self, order: Order) -> Result<Self::Text, Refusal>;
+
+    /// One pass for all of `running`: a slice of a prompt, or a token, for each, slices bounded together and given to
+    /// the first first. What is refused cannot go on, and is not passed again. The results are in the order of
+    /// `running`.
+    fn step(&self, running: &mut [&mut Self::Text]) -> Vec<Result<Step, Refusal>>;
 
     /// Embeds one text.
     ///

@@ -11,10 +11,12 @@ use anchorhold_models::{
     Step, Truncation, Usage,
 };
 
-use crate::engine::backend::{Abilities, Backend, Order, Prompt, Stepper};
+use crate::engine::backend::{Abilities, Backend, Order, Prompt, Running};
 use crate::engine::job::Refusal;
 
 impl Backend for Model {
+    type Text = Generation;
+
     fn abilities(&self) -> Abilities {
         match self {
             Self::Decoder(decoder) => Abilities::Decode {
@@ -26,11 +28,22 @@ impl Backend for Model {
         }
     }
 
-    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal> {
-        let Self::Decoder(decoder) = self else {
-            return Err(Refusal::WrongModelKind);
-        };
-        Ok(Box::new(generation(decoder, order)?))
+    fn start(&self, order: Order) -> Result<Generation, Refusal> {
+        match self {
+            Self::Decoder(decoder) => generation(decoder, order),
+            Self::Embedder(_) => Err(Refusal::WrongModelKind),
+        }
+    }
+
+    fn step(&self, running: &mut [&mut Generation]) -> Vec<Result<Step, Refusal>> {
+        match self {
+            Self::Decoder(decoder) => {
+                let steps = decoder.step(running).into_iter();
+                steps.map(|step| step.map_err(refusal)).collect()
+            }
+            // It never began one.
+            Self::Embedder(_) => running.iter().map(|_| Err(Refusal::WrongModelKind)).collect(),
+        }
     }
 
     fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
@@ -52,7 +65,7 @@ impl Backend for Model {
     }
 }
 
-fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal> {
+fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
     let context = decoder.info().context_length;
     let too_long = Refusal::ContextExceeded { limit: context };
     let prompt = match order.prompt {
@@ -69,7 +82,10 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal
             ChatError::Failed => Refusal::Failed,
         })?,
     };
-    let room = context.saturating_sub(prompt.len());
+    // A limit that the caller did not name gives way to what there is; how much of it is in use now changes nothing.
+    let (_, pages) = decoder.pages();
+    let most = context.min(pages.saturating_mul(Decoder::PAGE));
+    let room = most.saturating_sub(prompt.len());
     let max_tokens = order
         .sampling
         .max_tokens
@@ -86,19 +102,21 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation<'_>, Refusal
 }
 
 fn refusal(error: GenerateError) -> Refusal {
+    let tokens = |pages: usize| pages.saturating_mul(Decoder::PAGE);
     match error {
         GenerateError::ContextExceeded { context, .. } => Refusal::ContextExceeded { limit: context },
+        GenerateError::OutOfPages { .. } => Refusal::NoCapacity,
+        GenerateError::NeverFits { needed, total } => Refusal::NeverFits {
+            needed: tokens(needed),
+            total: tokens(total),
+        },
         GenerateError::NotFinite | GenerateError::Compute => Refusal::Failed,
     }
 }
 
-impl Stepper for Generation<'_> {
-    fn step(&mut self) -> Result<Step, Refusal> {
-        Generation::step(self).map_err(refusal)
-    }
-
+impl Running for Generation {
     fn usage(&self) -> Usage {
-        Generation::usage(self)
+        Self::usage(self)
     }
 }
 

@@ -14,14 +14,29 @@ use anchorhold_models::{
 };
 use zeroize::Zeroizing;
 
-use crate::engine::backend::{Abilities, Backend, Order, Prompt, Stepper};
+use crate::engine::backend::{Abilities, Backend, Order, Prompt, Running};
 use crate::engine::job::Refusal;
 
 /// What a test sees of the model, which lives on another thread.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     steps: Arc<AtomicUsize>,
+    passes: Arc<Mutex<Vec<Pass>>>,
     dropped: Arc<AtomicBool>,
+}
+
+/// What a pass did for each of its texts; texts are counted from 0 as they are begun.
+pub(crate) type Pass = Vec<(usize, Did)>;
+
+/// What a text got of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Did {
+    /// Words of its prompt, so many in all by then.
+    Prompt(usize),
+    /// Nothing: others had the pass's share of prompts.
+    Waited,
+    /// A word of its answer, or its end.
+    Word,
 }
 
 impl Seen {
@@ -29,21 +44,33 @@ impl Seen {
         self.steps.load(Ordering::SeqCst)
     }
 
+    /// Every pass so far.
+    pub(crate) fn passes(&self) -> Vec<Pass> {
+        self.passes.lock().unwrap().clone()
+    }
+
     pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::SeqCst)
     }
 }
 
-/// The model. Its answer to a prompt is the prompt (of a chat, the last message), a word a token.
+/// The model. Its answer to a prompt is the prompt (of a chat, the last message), a word a token. A pass computes
+/// [`SLICE`] words of prompts.
 ///
 /// Prompts with a meaning: `panic` panics at the second token, `fail` fails there, `endless` never ends, `slices` is a prompt without an end,
-/// `long` does not fit, `refuse` is refused by the template.
+/// `long` does not fit, `vast` fits no memory, `refuse` is refused by the template.
 pub(crate) struct Fake {
     abilities: Abilities,
     seen: Seen,
     /// When there is one, each token waits for a permit.
     permits: Option<Mutex<Receiver<()>>>,
+    /// Texts that memory is free for.
+    places: Arc<AtomicUsize>,
+    begun: AtomicUsize,
 }
+
+/// Words of prompts in a pass.
+pub(crate) const SLICE: usize = 4;
 
 impl Fake {
     pub(crate) fn new(abilities: Abilities) -> (Self, Seen) {
@@ -52,6 +79,8 @@ impl Fake {
             abilities,
             seen: seen.clone(),
             permits: None,
+            places: Arc::new(AtomicUsize::new(usize::MAX)),
+            begun: AtomicUsize::new(0),
         };
         (fake, seen)
     }
@@ -67,6 +96,33 @@ impl Fake {
         fake.permits = Some(Mutex::new(permits));
         (fake, seen, permit)
     }
+
+    /// Has memory for so many texts.
+    pub(crate) fn with_places(self, places: usize) -> Self {
+        self.places.store(places, Ordering::SeqCst);
+        self
+    }
+
+    fn step_one(&self, echo: &mut Echo, budget: &mut usize) -> (Result<Step, Refusal>, Did) {
+        self.seen.steps.fetch_add(1, Ordering::SeqCst);
+        if echo.kind == "slices" || echo.done < echo.prompt_tokens {
+            let left = match echo.kind.as_str() {
+                "slices" => usize::MAX,
+                _ => echo.prompt_tokens - echo.done,
+            };
+            let taken = left.min(*budget);
+            *budget -= taken;
+            echo.done += taken;
+            let (done, total) = (echo.done, echo.prompt_tokens);
+            let did = if taken > 0 { Did::Prompt(done) } else { Did::Waited };
+            return (Ok(Step::Prefilling { done, total }), did);
+        }
+        if let Some(permits) = &self.permits {
+            // An error means that the test holds it back no longer.
+            let _ = permits.lock().unwrap().recv();
+        }
+        (echo.word(), Did::Word)
+    }
 }
 
 impl Drop for Fake {
@@ -76,31 +132,57 @@ impl Drop for Fake {
 }
 
 impl Backend for Fake {
+    type Text = Echo;
+
     fn abilities(&self) -> Abilities {
         self.abilities
     }
 
-    fn start<'m>(&'m self, order: Order) -> Result<Box<dyn Stepper + 'm>, Refusal> {
+    fn start(&self, order: Order) -> Result<Echo, Refusal> {
         let text = match order.prompt {
             Prompt::Text(text) => text,
             Prompt::Chat(mut messages) => messages.pop().ok_or(Refusal::EmptyPrompt)?.content,
         };
         match text.as_str() {
             "long" => return Err(Refusal::ContextExceeded { limit: 32 }),
+            "vast" => {
+                return Err(Refusal::NeverFits {
+                    needed: 96,
+                    total: 64,
+                });
+            }
             "refuse" => return Err(Refusal::TemplateRefused),
             _ => {}
         }
+        let take = |free: usize| free.checked_sub(1);
+        self.places
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .map_err(|_| Refusal::NoCapacity)?;
         let words: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
-        Ok(Box::new(Echo {
-            fake: self,
+        Ok(Echo {
+            places: Arc::clone(&self.places),
+            number: self.begun.fetch_add(1, Ordering::SeqCst),
             prompt_tokens: words.len(),
             most: order.sampling.max_tokens.unwrap_or(order.most_tokens),
             kind: text.to_string(),
             words,
             sampling: order.sampling,
-            prefilled: false,
+            done: 0,
             made: 0,
-        }))
+        })
+    }
+
+    fn step(&self, running: &mut [&mut Echo]) -> Vec<Result<Step, Refusal>> {
+        let mut budget = SLICE;
+        let (steps, did) = running
+            .iter_mut()
+            .map(|echo| {
+                let (step, did) = self.step_one(echo, &mut budget);
+                (step, (echo.number, did))
+            })
+            .unzip();
+        self.seen.passes.lock().unwrap().push(did);
+        steps
     }
 
     fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
@@ -116,45 +198,28 @@ impl Backend for Fake {
     }
 }
 
-struct Echo<'m> {
-    fake: &'m Fake,
+/// A text of the fake's.
+pub(crate) struct Echo {
+    places: Arc<AtomicUsize>,
+    number: usize,
     kind: String,
     words: Vec<String>,
     sampling: SamplingParams,
-    prefilled: bool,
     prompt_tokens: usize,
     most: usize,
+    done: usize,
     made: usize,
 }
 
-impl Stepper for Echo<'_> {
-    fn step(&mut self) -> Result<Step, Refusal> {
-        self.fake.seen.steps.fetch_add(1, Ordering::SeqCst);
-        if !self.prefilled {
-            self.prefilled = self.kind != "slices";
-            return Ok(Step::Prefilling { done: 1, total: 1 });
-        }
-        if let Some(permits) = &self.fake.permits {
-            // An error means that the test holds it back no longer.
-            let _ = permits.lock().unwrap().recv();
-        }
-        if self.made == 1 {
-            match self.kind.as_str() {
-                "panic" => panic!("as the test asked"),
-                "fail" => return Err(Refusal::Failed),
-                _ => {}
-            }
-        }
-        let word = if self.kind == "endless" {
-            Some("on ")
-        } else {
-            self.words.get(self.made).map(String::as_str)
+impl Echo {
+    fn word(&mut self) -> Result<Step, Refusal> {
+        let word = match self.kind.as_str() {
+            "panic" if self.made == 1 => panic!("as the test asked"),
+            "fail" if self.made == 1 => return Err(Refusal::Failed),
+            "endless" => Some("on "),
+            _ => self.words.get(self.made).map(String::as_str),
         };
         let reason = match word {
-            None if self.kind == "panic" || self.kind == "fail" => {
-                self.made = 1;
-                return self.step();
-            }
             None => FinishReason::Stop,
             Some(_) if self.made == self.most => FinishReason::Length,
             Some(word) => {
@@ -167,12 +232,20 @@ impl Stepper for Echo<'_> {
             usage: self.usage(),
         }))
     }
+}
 
+impl Running for Echo {
     fn usage(&self) -> Usage {
         Usage {
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.made,
         }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.places.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -32,6 +32,15 @@ pub enum Refusal {
         /// Tokens the model holds.
         limit: usize,
     },
+    /// Memory for prompt and answer is not free now.
+    NoCapacity,
+    /// Prompt and answer need more memory than there is.
+    NeverFits {
+        /// Tokens that the memory would have to hold.
+        needed: usize,
+        /// Tokens that it holds.
+        total: usize,
+    },
     /// A text to embed does not fit.
     InputTooLong {
         /// Tokens the model takes.
@@ -63,6 +72,8 @@ impl fmt::Display for Refusal {
             Self::ContextExceeded { limit } | Self::InputTooLong { limit } => {
                 write!(f, "more than {limit} tokens")
             }
+            Self::NoCapacity => f.write_str("no memory is free for prompt and answer"),
+            Self::NeverFits { needed, total } => write!(f, "{needed} tokens, but memory for {total}"),
             Self::Sampling { field, bounds } => write!(f, "`{field}` must be {bounds}"),
             Self::LeaseBudget => f.write_str("the lease does not cover the prompt"),
             Self::ShuttingDown => f.write_str("the engine is shutting down"),
@@ -85,7 +96,7 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// The caller's half of a text being generated. Dropping it frees the model for others within one token.
+/// The caller's half of a text being generated. Dropping it frees the model for others before its next pass.
 pub struct Answering(mpsc::Receiver<Reply>);
 
 impl Answering {

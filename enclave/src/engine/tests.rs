@@ -1,4 +1,4 @@
-//! Turns, cancellation, lease, drain and failure of the model's thread.
+//! Passes, cancellation, lease, drain and failure of the model's thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,14 @@ use std::time::Duration;
 use anchorhold_models::{Finish, FinishReason, SamplingParams, Usage};
 use zeroize::Zeroizing;
 
-use super::fake::Fake;
+use super::fake::{Did, Fake, SLICE, Seen};
 use super::job::Reply;
 use super::*;
 use crate::clock::{Clock, Moment};
 use crate::lease::Terms;
-use crate::limits::RUNNING;
+
+/// Requests that run at one time.
+const RUNNING: usize = 8;
 
 struct World {
     engine: Engine,
@@ -28,6 +30,7 @@ impl World {
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
         let settings = Settings {
             queue,
+            running: RUNNING,
             lease: Arc::new(Lease::new(terms, Arc::clone(&clock), lifecycle.clone())),
             lifecycle: lifecycle.clone(),
             metrics: Arc::clone(&metrics),
@@ -113,7 +116,7 @@ async fn leaving_frees_the_model_within_one_token() {
     drop(permit);
     // An answer after it proves that the thread went on; its steps are one prefill, two tokens and the end.
     assert!(whole(world.ask("a b").unwrap()).await.1.is_ok());
-    // One prefill and three tokens were wanted; at most one more step was under way.
+    // One prefill and three tokens were wanted; at most one more pass was under way.
     assert!((8..=9).contains(&seen.steps()), "{}", seen.steps());
 }
 
@@ -168,6 +171,147 @@ async fn no_more_than_the_limit_runs_at_one_time() {
     );
     drop(running);
     assert!(whole(waiting).await.1.is_ok());
+}
+
+/// The passes that `text` was in, by number, and what each did for it.
+fn passes_of(seen: &Seen, text: usize) -> Vec<(usize, Did)> {
+    let passes = seen.passes().into_iter().enumerate();
+    passes
+        .flat_map(|(number, pass)| pass.into_iter().map(move |(of, did)| (number, of, did)))
+        .filter(|(_, of, _)| *of == text)
+        .map(|(number, _, did)| (number, did))
+        .collect()
+}
+
+#[tokio::test]
+async fn one_pass_serves_all_that_run_and_they_join_and_leave_between_two() {
+    let (fake, seen, permit) = Fake::paced();
+    let world = World::new(fake, 8, 0);
+    let mut first = world.ask("endless").unwrap();
+    permit.send(()).unwrap();
+    pieces(&mut first, 1).await;
+    let second = world.ask("a b").unwrap();
+    let third = world.ask("c").unwrap();
+    drop(permit);
+    assert_eq!(whole(second).await.0, "a b");
+    assert_eq!(whole(third).await.0, "c");
+    drop(first);
+    world.engine.stop();
+    world.engine.stopped().await;
+    let passes = seen.passes();
+    assert!(passes.iter().any(|pass| pass.len() == 3), "all three at once");
+    for (text, words) in [(1, 2), (2, 1)] {
+        let own = passes_of(&seen, text);
+        // Its prompt, its words and its end, in passes that follow one another, and it is in none after.
+        let expected: Vec<Did> = std::iter::once(Did::Prompt(words))
+            .chain(std::iter::repeat_n(Did::Word, words + 1))
+            .collect();
+        assert_eq!(own.iter().map(|(_, did)| *did).collect::<Vec<_>>(), expected);
+        let (start, end) = (own[0].0, own[own.len() - 1].0);
+        assert_eq!(end - start + 1, own.len());
+        assert!(
+            passes[start..=end]
+                .iter()
+                .all(|pass| pass.contains(&(0, Did::Word))),
+            "who runs already gets a token in each pass"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_long_prompt_holds_up_neither_running_answers_nor_short_prompts() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let mut running = world.ask("endless").unwrap();
+    pieces(&mut running, 1).await;
+    let long = world.ask("slices").unwrap();
+    while passes_of(&seen, 1).len() < 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(whole(world.ask("a b c").unwrap()).await.0, "a b c");
+    drop(long);
+    drop(running);
+    world.engine.stop();
+    world.engine.stopped().await;
+    let passes = seen.passes();
+    let (joined, _) = passes_of(&seen, 1)[0];
+    let short = passes_of(&seen, 2);
+    for pass in &passes[joined..=short[short.len() - 1].0] {
+        assert!(pass.contains(&(0, Did::Word)), "{pass:?}");
+    }
+    // The short prompt waits for one pass at most, however long the other one is.
+    let waited = short.iter().take_while(|(_, did)| *did == Did::Waited).count();
+    assert!(waited <= 1, "it waited for {waited} passes");
+}
+
+#[tokio::test]
+async fn long_prompts_take_turns_and_a_crowd_of_short_ones_starves_none() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 64, 0);
+    let long: Vec<_> = (0..3).map(|_| world.ask("slices").unwrap()).collect();
+    while seen.passes().iter().filter(|pass| pass.len() == 3).count() < 30 {
+        tokio::task::yield_now().await;
+    }
+    let alone = seen.passes().len();
+    for _ in 0..20 {
+        assert!(whole(world.ask("a b c d").unwrap()).await.1.is_ok());
+    }
+    let crowded = seen.passes().len();
+    drop(long);
+    world.engine.stop();
+    world.engine.stopped().await;
+    let passes = seen.passes();
+    let moved = |pass: &[(usize, Did)]| -> Vec<usize> {
+        let moved = pass.iter().filter(|(_, did)| matches!(did, Did::Prompt(_)));
+        moved.map(|(text, _)| *text).collect()
+    };
+    let all = passes.iter().position(|pass| pass.len() == 3).unwrap();
+    // A slice is as long as what each of them wants, so that one gets on in each pass: each in its turn.
+    for window in passes[all..alone].windows(3) {
+        let mut turns: Vec<usize> = window.iter().flat_map(|pass| moved(pass)).collect();
+        turns.sort_unstable();
+        assert_eq!(turns, [0, 1, 2], "{SLICE} words are one slice");
+    }
+    // With one short prompt after the other beside them, each still has its turn.
+    for window in passes[alone..crowded].windows(6) {
+        let turns: Vec<usize> = window.iter().flat_map(|pass| moved(pass)).collect();
+        assert!((0..3).all(|text| turns.contains(&text)), "{turns:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_memory_a_request_is_refused_at_once_and_taken_when_another_left() {
+    let (fake, seen, permit) = Fake::paced();
+    let world = World::new(fake.with_places(1), 8, 0);
+    let mut first = world.ask("endless").unwrap();
+    permit.send(()).unwrap();
+    pieces(&mut first, 1).await;
+    let second = world.ask("a").unwrap();
+    permit.send(()).unwrap();
+    assert_eq!(whole(second).await.1, Err(Refusal::NoCapacity));
+    // A prompt and two tokens, and the step that waits for a permit: meanwhile nobody joins.
+    while seen.steps() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let third = world.ask("b").unwrap();
+    drop((first, permit));
+    // Who left made room before the next one was looked at.
+    assert_eq!(whole(third).await.0, "b");
+    assert_eq!(whole(world.ask("c").unwrap()).await.0, "c");
+    world.clock.skip(Duration::from_secs(61));
+    assert!(world.metrics.text().contains("anchorhold_no_capacity_total 16"));
+}
+
+#[tokio::test]
+async fn what_fits_no_memory_is_refused_with_both_numbers() {
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 8, 0);
+    let refused = Refusal::NeverFits {
+        needed: 96,
+        total: 64,
+    };
+    assert_eq!(whole(world.ask("vast").unwrap()).await.1, Err(refused));
+    assert_eq!(seen.steps(), 0);
 }
 
 #[tokio::test]

@@ -1,97 +1,163 @@
-//! The loop of the model's thread: whose turn it is.
+//! The loop of the model's thread: who takes part in the next pass.
 //!
 //! Why apart: fairness, cancellation and the lease meet here and nowhere else.
 //!
 //! # Invariants
-//! Each round gives every running job one step: a slice of a prompt, a token, or one text to embed. Before
-//! each step the job's caller must still be there and the lease alive; a prompt is paid for before it is
-//! computed, and a token or a vector before it is handed out.
+//! Each round is one pass of the model for all that run: a slice of a prompt or a token each, and one text for each job
+//! that embeds. Jobs join between two passes, in the order they came, and leave between two passes; nobody is put off
+//! for another. Before each pass whoever left is let go, its pages with it, and the lease must be alive; a prompt is
+//! paid for before it is computed, and a token or a vector before it is handed out.
 
 use anchorhold_models::{Delta, Embedding, Step};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::engine::backend::{Backend, Stepper};
+use crate::engine::backend::{Backend, Running};
 use crate::engine::job::{Job, Refusal, Reply};
 use crate::engine::queue::Queue;
 use crate::lease::{Lease, NotCovered, Spent};
-use crate::limits::RUNNING;
 use crate::metrics::Metrics;
 
+/// What the loop works under.
+pub(super) struct Rules<'e> {
+    pub(super) queue: &'e Queue<Job>,
+    pub(super) lease: &'e Lease,
+    pub(super) metrics: &'e Metrics,
+    /// Jobs that run at one time.
+    pub(super) running: usize,
+}
+
 /// Runs until the queue ends or the lease does.
-pub(super) fn run(backend: &dyn Backend, queue: &Queue<Job>, lease: &Lease, metrics: &Metrics) {
-    let mut running: Vec<Turn<'_>> = Vec::with_capacity(RUNNING);
+pub(super) fn run<B: Backend>(backend: &B, rules: &Rules<'_>) {
+    let mut running = All {
+        texts: Vec::new(),
+        vectors: Vec::new(),
+        passes: 0,
+    };
     loop {
-        while running.len() < RUNNING {
-            let next = if running.is_empty() {
-                queue.pop()
+        // First, so that what they held is free for those who join.
+        running.let_go(rules.metrics);
+        while running.count() < rules.running {
+            let next = if running.count() == 0 {
+                rules.queue.pop()
             } else {
-                queue.try_pop()
+                rules.queue.try_pop()
             };
             match next {
-                Some(job) => running.extend(begin(job, backend, lease, metrics)),
-                None if running.is_empty() => return,
+                Some(job) => running.join(job, backend, rules),
+                None if running.count() == 0 => return,
                 None => break,
             }
         }
-        if queue.is_aborted() {
-            for turn in running {
-                turn.refuse(Refusal::ShuttingDown);
+        if rules.queue.is_aborted() {
+            return running.refuse(Refusal::ShuttingDown);
+        }
+        running.pass(backend, rules);
+        running
+            .vectors
+            .retain_mut(|vectors| vectors.advance(backend, rules));
+    }
+}
+
+/// All that runs.
+struct All<T> {
+    texts: Vec<Text<T>>,
+    vectors: Vec<Vectors>,
+    /// Passes so far.
+    passes: u64,
+}
+
+impl<T: Running> All<T> {
+    fn count(&self) -> usize {
+        self.texts.len() + self.vectors.len()
+    }
+
+    /// Ends what nobody waits for any more.
+    fn let_go(&mut self, metrics: &Metrics) {
+        let there = |closed: bool| {
+            if closed {
+                metrics.cancelled();
             }
+            !closed
+        };
+        self.texts.retain(|text| there(text.reply.is_closed()));
+        self.vectors.retain(|vectors| there(vectors.reply.is_closed()));
+    }
+
+    /// Prepares a job. Nothing runs when nobody waits for it, or it was refused and told so.
+    fn join<B: Backend<Text = T>>(&mut self, job: Job, backend: &B, rules: &Rules<'_>) {
+        if job.is_abandoned() {
+            rules.metrics.cancelled();
             return;
         }
-        running.retain_mut(|turn| match turn {
-            Turn::Text(text) => text.advance(lease, metrics),
-            Turn::Vectors(vectors) => vectors.advance(backend, lease, metrics),
-        });
-    }
-}
-
-/// A running job.
-enum Turn<'m> {
-    Text(Text<'m>),
-    Vectors(Vectors),
-}
-
-impl Turn<'_> {
-    fn refuse(self, refusal: Refusal) {
-        // A caller that left needs no answer.
-        match self {
-            Self::Text(text) => drop(text.reply.try_send(Reply::Refused(refusal))),
-            Self::Vectors(vectors) => drop(vectors.reply.try_send(Err(refusal))),
-        }
-    }
-}
-
-/// Prepares a job; `None` when nobody waits for it, or it was refused and told so.
-fn begin<'m>(job: Job, backend: &'m dyn Backend, lease: &Lease, metrics: &Metrics) -> Option<Turn<'m>> {
-    if job.is_abandoned() {
-        metrics.cancelled();
-        return None;
-    }
-    match job {
-        Job::Embed { texts, reply } => Some(Turn::Vectors(Vectors {
-            texts: texts.into_iter(),
-            reply,
-        })),
-        Job::Generate { order, reply } => {
-            let started = backend.start(order).and_then(|stepper| {
-                let tokens = count(stepper.usage().prompt_tokens);
-                let Spent { .. } = lease.admit(tokens).map_err(uncovered)?;
-                metrics.prompt_tokens(tokens);
-                Ok(stepper)
-            });
-            match started {
-                Ok(stepper) => {
-                    let text = Text { stepper, reply };
-                    text.send(Reply::Started).then_some(Turn::Text(text))
-                }
-                Err(refusal) => {
-                    // A caller that left needs no answer.
-                    drop(reply.try_send(Reply::Refused(refusal)));
-                    None
+        match job {
+            Job::Embed { texts, reply } => self.vectors.push(Vectors {
+                texts: texts.into_iter(),
+                reply,
+            }),
+            Job::Generate { order, reply } => {
+                let started = backend.start(order).and_then(|text| {
+                    let tokens = count(text.usage().prompt_tokens);
+                    let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
+                    rules.metrics.prompt_tokens(tokens);
+                    Ok(text)
+                });
+                match started {
+                    Ok(text) => {
+                        let text = Text {
+                            text,
+                            reply,
+                            paid: 0,
+                            done: 0,
+                            served: self.passes,
+                        };
+                        if text.send(Reply::Started) {
+                            self.texts.push(text);
+                        } else {
+                            rules.metrics.cancelled();
+                        }
+                    }
+                    Err(refusal) => {
+                        if refusal == Refusal::NoCapacity {
+                            rules.metrics.no_capacity();
+                        }
+                        // A caller that left needs no answer.
+                        drop(reply.try_send(Reply::Refused(refusal)));
+                    }
                 }
             }
+        }
+    }
+
+    /// One pass for all texts.
+    fn pass<B: Backend<Text = T>>(&mut self, backend: &B, rules: &Rules<'_>) {
+        if self.texts.is_empty() {
+            return;
+        }
+        let Ok(Spent { .. }) = rules.lease.spend(0) else {
+            return self.refuse(Refusal::ShuttingDown);
+        };
+        // A pass computes a bounded part of all prompts, the first of them first: whoever has waited longest for a
+        // part is first, so that a long prompt holds up no short one, and short ones no long one.
+        self.texts.sort_by_key(|text| text.served);
+        self.passes = self.passes.saturating_add(1);
+        let number = self.passes;
+        let mut running: Vec<&mut T> = self.texts.iter_mut().map(|text| &mut text.text).collect();
+        let mut steps = backend.step(&mut running).into_iter();
+        rules.metrics.pass();
+        self.texts.retain_mut(|text| {
+            let step = steps.next().unwrap_or(Err(Refusal::Failed));
+            text.take(step, number, rules)
+        });
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        // A caller that left needs no answer.
+        for text in self.texts.drain(..) {
+            let _ = text.send(Reply::Refused(refusal));
+        }
+        for vectors in self.vectors.drain(..) {
+            let _ = vectors.reply.try_send(Err(refusal));
         }
     }
 }
@@ -108,24 +174,32 @@ fn count(tokens: usize) -> u64 {
     u64::try_from(tokens).unwrap_or(u64::MAX)
 }
 
-struct Text<'m> {
-    stepper: Box<dyn Stepper + 'm>,
+/// A text being generated.
+struct Text<T> {
+    text: T,
     reply: mpsc::Sender<Reply>,
+    /// Tokens of the answer taken from the lease.
+    paid: usize,
+    /// Tokens of the prompt computed.
+    done: usize,
+    /// The last pass in which it got on with its prompt, or before which it came.
+    served: u64,
 }
 
-impl Text<'_> {
-    /// One step. `false` when it was the last.
-    fn advance(&mut self, lease: &Lease, metrics: &Metrics) -> bool {
-        if self.reply.is_closed() {
-            metrics.cancelled();
-            return false;
-        }
-        match self.step(lease, metrics) {
-            Ok(Step::Prefilling { .. }) => true,
+impl<T: Running> Text<T> {
+    /// Takes what pass `number` gave. `false` when there is no more to come.
+    fn take(&mut self, step: Result<Step, Refusal>, number: u64, rules: &Rules<'_>) -> bool {
+        match step.and_then(|step| self.pay(step, rules)) {
+            Ok(Step::Prefilling { done, .. }) => {
+                if done > self.done {
+                    (self.done, self.served) = (done, number);
+                }
+                true
+            }
             Ok(Step::Delta(delta)) => {
                 let there = self.tell(delta);
                 if !there {
-                    metrics.cancelled();
+                    rules.metrics.cancelled();
                 }
                 there
             }
@@ -140,13 +214,13 @@ impl Text<'_> {
         }
     }
 
-    fn step(&mut self, lease: &Lease, metrics: &Metrics) -> Result<Step, Refusal> {
-        let Spent { .. } = lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
-        let before = self.stepper.usage().completion_tokens;
-        let step = self.stepper.step()?;
-        let made = count(self.stepper.usage().completion_tokens.saturating_sub(before));
-        let Spent { .. } = lease.spend(made).map_err(|_| Refusal::ShuttingDown)?;
-        metrics.completion_tokens(made);
+    /// Pays for the tokens that a step made.
+    fn pay(&mut self, step: Step, rules: &Rules<'_>) -> Result<Step, Refusal> {
+        let made = self.text.usage().completion_tokens;
+        let tokens = count(made.saturating_sub(self.paid));
+        let Spent { .. } = rules.lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
+        rules.metrics.completion_tokens(tokens);
+        self.paid = made;
         Ok(step)
     }
 
@@ -160,6 +234,7 @@ impl Text<'_> {
     }
 }
 
+/// Texts being embedded.
 struct Vectors {
     texts: std::vec::IntoIter<Zeroizing<String>>,
     reply: mpsc::Sender<Result<Embedding, Refusal>>,
@@ -167,29 +242,21 @@ struct Vectors {
 
 impl Vectors {
     /// One text. `false` when it was the last.
-    fn advance(&mut self, backend: &dyn Backend, lease: &Lease, metrics: &Metrics) -> bool {
-        if self.reply.is_closed() {
-            metrics.cancelled();
-            return false;
-        }
+    fn advance<B: Backend>(&mut self, backend: &B, rules: &Rules<'_>) -> bool {
         let Some(text) = self.texts.next() else {
             return false;
         };
-        let vector = Self::embed(&text, backend, lease, metrics);
+        let vector = Self::embed(&text, backend, rules);
         let more = vector.is_ok() && self.texts.len() > 0;
         self.reply.try_send(vector).is_ok() && more
     }
-    fn embed(
-        text: &str,
-        backend: &dyn Backend,
-        lease: &Lease,
-        metrics: &Metrics,
-    ) -> Result<Embedding, Refusal> {
-        let Spent { .. } = lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
+
+    fn embed<B: Backend>(text: &str, backend: &B, rules: &Rules<'_>) -> Result<Embedding, Refusal> {
+        let Spent { .. } = rules.lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
         let vector = backend.embed(text)?;
         let tokens = count(vector.tokens);
-        let Spent { .. } = lease.admit(tokens).map_err(uncovered)?;
-        metrics.prompt_tokens(tokens);
+        let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
+        rules.metrics.prompt_tokens(tokens);
         Ok(vector)
     }
 }

@@ -118,6 +118,10 @@ pub(super) fn manifest(bytes: &[u8]) {
     }
 }
 
+pub(super) fn gguf(bytes: &[u8]) {
+    anchorhold_models::gguf::fuzzing::tables(bytes);
+}
+
 pub(super) fn wrapped_key(bytes: &[u8]) {
     if let Ok(jwe) = Jwe::from_slice(bytes) {
         let written = jwe.to_vec();

@@ -96,6 +96,40 @@ fn rope_is_read_in_its_old_and_new_form() {
 }
 
 #[test]
+fn yarn_and_dynamic_are_read() {
+    let scaling = |settings: Value| {
+        read(Family::Llama, json!({"rope_scaling": settings})).map(|config| config.rope.scaling)
+    };
+    let yarn = |original_context, beta_fast, attention_factor, truncate| RopeScaling::Yarn {
+        factor: 4.0,
+        original_context,
+        beta_fast,
+        beta_slow: 1.0,
+        attention_factor,
+        truncate,
+    };
+    let usual = 0.1 * 4.0f64.ln() + 1.0;
+    assert_eq!(
+        scaling(json!({"rope_type": "yarn", "factor": 4.0})),
+        Ok(yarn(128.0, 32.0, usual, true))
+    );
+    let all = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 16,
+                     "attention_factor": 1.5, "truncate": false});
+    assert_eq!(scaling(all), Ok(yarn(32.0, 16.0, 1.5, false)));
+    let scaled = json!({"type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 1.0});
+    assert_eq!(scaling(scaled), Ok(yarn(128.0, 32.0, 1.0, true)));
+    assert!(scaling(json!({"type": "yarn", "factor": 4.0, "beta_fast": 1, "beta_slow": 2})).is_err());
+    assert!(scaling(json!({"type": "yarn"})).is_err());
+    // Nothing is stretched within the context, and nothing is longer.
+    assert_eq!(
+        scaling(json!({"type": "dynamic", "factor": 2.0})),
+        Ok(RopeScaling::None)
+    );
+    let shorter = json!({"type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 64});
+    assert!(scaling(shorter).is_err());
+}
+
+#[test]
 fn biases_are_the_familys() {
     let biases = |family, changes| {
         read(family, changes).map(|config| (config.qkv_bias, config.output_bias, config.mlp_bias))

@@ -3,25 +3,33 @@
 //! Why apart: it is the unit that families vary and that is repeated.
 //!
 //! # Invariants
-//! All rows of a call are of one sequence, at consecutive positions.
+//! Rows of all sequences of a pass go through each matrix together; each attends to its own sequence only.
 
-use super::attention::Attention;
-use super::cache::LayerCache;
+use anchorhold_kernels::attention::{Job, Rule, attend};
+use anchorhold_kernels::vector;
+
 use super::mlp::Mlp;
+use super::network::Part;
 use super::norm::RmsNorm;
-use super::rope::Angles;
+use super::scratch::Scratch;
 use crate::config::decoder::DecoderConfig;
-use crate::matrix::{ComputeError, Matrix, Rows};
+use crate::machine::Machine;
+use crate::matrix::{ComputeError, Matrix};
 use crate::model::error::LoadError;
+use crate::model::options::Quantise;
 use crate::weights::Weights;
-use zeroize::Zeroizing;
 
 pub(super) struct Block {
+    index: usize,
+    width: usize,
+    head_width: usize,
     attention_norm: RmsNorm,
-    qkv: Matrix,
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
     /// Norms of queries and keys.
     head_norms: Option<(RmsNorm, RmsNorm)>,
-    attention: Attention,
+    rule: Rule,
     output: Matrix,
     mlp_norm: RmsNorm,
     mlp: Mlp,
@@ -32,96 +40,196 @@ impl Block {
         weights: &mut Weights<'_>,
         config: &DecoderConfig,
         index: usize,
+        quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
         let layer = format!("model.layers.{index}");
-        let (heads, kv_heads, head_width) = (config.heads, config.kv_heads, config.head_width);
+        let (width, head_width) = (config.width, config.head_width);
+        let (heads, kv_heads) = (config.heads * head_width, config.kv_heads * head_width);
         let norm = |weights: &mut Weights<'_>, name: &str, width: usize| {
-            RmsNorm::load(
-                weights,
-                &format!("{layer}.{name}.weight"),
-                width,
-                config.norm_epsilon,
-            )
+            let name = format!("{layer}.{name}.weight");
+            RmsNorm::load(weights, &name, width, config.norm_epsilon)
         };
-        let qkv = [
-            (format!("{layer}.self_attn.q_proj"), heads * head_width),
-            (format!("{layer}.self_attn.k_proj"), kv_heads * head_width),
-            (format!("{layer}.self_attn.v_proj"), kv_heads * head_width),
-        ];
-        let output = [(format!("{layer}.self_attn.o_proj"), config.width)];
         let head_norms = if config.qk_norm {
             let queries = norm(weights, "self_attn.q_norm", head_width)?;
             Some((queries, norm(weights, "self_attn.k_norm", head_width)?))
         } else {
             None
         };
+        let attention_norm = norm(weights, "input_layernorm", width)?;
+        let mlp_norm = norm(weights, "post_attention_layernorm", width)?;
+        let mut matrix = |name: &str, shape, bias| {
+            Matrix::load(
+                weights,
+                &format!("{layer}.self_attn.{name}"),
+                shape,
+                bias,
+                quantise,
+            )
+        };
         Ok(Self {
-            attention_norm: norm(weights, "input_layernorm", config.width)?,
-            qkv: Matrix::load(weights, &qkv, config.width, config.qkv_bias)?,
+            index,
+            width,
+            head_width,
+            attention_norm,
+            query: matrix("q_proj", (heads, width), config.qkv_bias)?,
+            key: matrix("k_proj", (kv_heads, width), config.qkv_bias)?,
+            value: matrix("v_proj", (kv_heads, width), config.qkv_bias)?,
             head_norms,
-            attention: Attention {
-                heads,
-                kv_heads,
-                head_width,
+            rule: Rule {
+                heads: config.heads,
                 window: config.windows.get(index).copied().flatten(),
+                scale: 1.0 / (head_width as f32).sqrt(),
+                soft_cap: None,
             },
-            output: Matrix::load(weights, &output, heads * head_width, config.output_bias)?,
-            mlp_norm: norm(weights, "post_attention_layernorm", config.width)?,
-            mlp: Mlp::load(weights, config, &layer)?,
+            output: matrix("o_proj", (width, heads), config.output_bias)?,
+            mlp_norm,
+            mlp: Mlp::load(weights, config, &layer, quantise)?,
         })
     }
 
-    /// Changes `rows`, the first of which is at position `first`.
+    /// Changes the `count` hidden rows of all parts.
     pub(super) fn apply(
         &self,
-        rows: &mut [f32],
-        first: usize,
-        angles: &Angles,
-        cache: &mut LayerCache,
+        machine: &Machine,
+        scratch: &mut Scratch,
+        parts: &mut [Part<'_>],
+        count: usize,
     ) -> Result<(), ComputeError> {
-        let normed = self.attention_norm.apply(rows);
-        let queries = self.project(&normed, first, angles, cache)?;
-        let attended = self.attention.apply(cache, &queries, first);
-        add(rows, &self.output.apply(&attended)?);
-        let normed = self.mlp_norm.apply(rows);
-        add(rows, &self.mlp.apply(&normed)?);
+        let range = ..count * self.width;
+        self.attention_norm
+            .apply(machine, &scratch.hidden[range], &mut scratch.normed[range]);
+        self.project(machine, scratch, count);
+        self.attend(machine, scratch, parts, count)?;
+        add(
+            machine,
+            self.width,
+            &mut scratch.hidden[range],
+            &scratch.normed[range],
+        );
+        self.mlp_norm
+            .apply(machine, &scratch.hidden[range], &mut scratch.normed[range]);
+        self.mlp.apply(machine, scratch, count);
+        add(
+            machine,
+            self.width,
+            &mut scratch.hidden[range],
+            &scratch.normed[range],
+        );
         Ok(())
     }
 
-    /// Puts keys and values into the cache and returns the queries.
-    fn project(
-        &self,
-        normed: &[f32],
-        first: usize,
-        angles: &Angles,
-        cache: &mut LayerCache,
-    ) -> Result<Rows, ComputeError> {
-        let Attention {
-            heads,
-            kv_heads,
-            head_width,
+    /// Makes queries, keys and values of the normalised rows, and turns the first two by their positions.
+    fn project(&self, machine: &Machine, scratch: &mut Scratch, count: usize) {
+        let Scratch {
+            normed,
+            queries,
+            keys,
+            values,
+            angles,
+            activations,
             ..
-        } = self.attention;
-        let mut qkv = self.qkv.apply(normed)?;
-        let mut queries: Rows = Zeroizing::new(Vec::with_capacity(
-            qkv.len() / self.qkv.outputs() * heads * head_width,
-        ));
-        for (row, qkv) in qkv.chunks_exact_mut(self.qkv.outputs()).enumerate() {
-            let (query, rest) = qkv.split_at_mut(heads * head_width);
-            let (key, value) = rest.split_at_mut(kv_heads * head_width);
-            if let Some((query_norm, key_norm)) = &self.head_norms {
-                query_norm.apply_in_place(query);
-                key_norm.apply_in_place(key);
-            }
-            angles.turn(row, query);
-            angles.turn(row, key);
-            cache.store(first + row, key, value);
-            queries.extend_from_slice(query);
+        } = scratch;
+        let matrices = [&self.query, &self.key, &self.value];
+        let precisions = matrices.map(Matrix::precision);
+        activations.prepare(
+            &machine.pool,
+            &precisions,
+            self.width,
+            &normed[..count * self.width],
+        );
+        for (matrix, rows) in matrices.into_iter().zip([&mut *queries, &mut *keys, values]) {
+            matrix.apply(machine, activations, &mut rows[..count * matrix.outputs()]);
         }
-        Ok(queries)
+        let norms = self.head_norms.as_ref();
+        let turned = [
+            (queries, norms.map(|norms| &norms.0), self.query.outputs()),
+            (keys, norms.map(|norms| &norms.1), self.key.outputs()),
+        ];
+        for (rows, norm, width) in turned {
+            machine.rows(width, &mut rows[..count * width], |range, rows| {
+                if let Some(norm) = norm {
+                    norm.apply_in_place(machine, rows);
+                }
+                for (row, heads) in range.zip(rows.chunks_exact_mut(width)) {
+                    let (cosines, sines) = angles.of(row);
+                    vector::rope(machine.kernels, heads, self.head_width, cosines, sines);
+                }
+            });
+        }
+    }
+
+    /// Lets each part's queries attend to its sequence, and leaves what is to be added in `normed`.
+    fn attend(
+        &self,
+        machine: &Machine,
+        scratch: &mut Scratch,
+        parts: &mut [Part<'_>],
+        count: usize,
+    ) -> Result<(), ComputeError> {
+        let (heads, kv_heads) = (self.query.outputs(), self.key.outputs());
+        let Scratch {
+            normed,
+            queries,
+            keys,
+            values,
+            attended,
+            activations,
+            workspace,
+            ..
+        } = scratch;
+        let mut jobs = Vec::with_capacity(parts.len());
+        let (mut queries, mut keys, mut values) = (&queries[..], &keys[..], &values[..]);
+        let mut out = &mut attended[..count * heads];
+        for part in parts {
+            let rows = part.ids.len();
+            let own;
+            (own, out) = out.split_at_mut(rows * heads);
+            jobs.push(Job {
+                sequence: part.cache.sequence.as_mut().ok_or(ComputeError)?,
+                queries: take(&mut queries, rows * heads),
+                keys: take(&mut keys, rows * kv_heads),
+                values: take(&mut values, rows * kv_heads),
+                out: own,
+            });
+        }
+        attend(
+            machine.kernels,
+            &machine.pool,
+            workspace,
+            self.index,
+            &self.rule,
+            &mut jobs,
+        );
+        drop(jobs);
+        let precision = [self.output.precision()];
+        activations.prepare(&machine.pool, &precision, heads, &attended[..count * heads]);
+        self.output
+            .apply(machine, activations, &mut normed[..count * self.width]);
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        [&self.query, &self.key, &self.value, &self.output]
+            .map(Matrix::bytes)
+            .iter()
+            .sum::<u64>()
+            + self.mlp.bytes()
     }
 }
 
-fn add(rows: &mut [f32], more: &[f32]) {
-    rows.iter_mut().zip(more).for_each(|(value, more)| *value += more);
+/// Takes the first numbers off.
+fn take<'a>(numbers: &mut &'a [f32], count: usize) -> &'a [f32] {
+    let (first, rest) = numbers.split_at(count);
+    *numbers = rest;
+    first
+}
+
+fn add(machine: &Machine, width: usize, rows: &mut [f32], more: &[f32]) {
+    machine.rows(width, rows, |range, rows| {
+        vector::add(
+            machine.kernels,
+            rows,
+            &more[range.start * width..range.end * width],
+        );
+    });
 }

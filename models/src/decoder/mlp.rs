@@ -3,18 +3,22 @@
 //! Why apart: other activations and expert mixtures differ here only.
 //!
 //! # Invariants
-//! Gate and up are one product.
+//! Gate and up share one form of their rows.
 
+use anchorhold_kernels::vector;
+
+use super::scratch::Scratch;
 use crate::config::decoder::DecoderConfig;
-use crate::matrix::{ComputeError, Matrix, Rows};
+use crate::machine::Machine;
+use crate::matrix::Matrix;
 use crate::model::error::LoadError;
+use crate::model::options::Quantise;
 use crate::weights::Weights;
-use zeroize::Zeroizing;
 
 pub(super) struct Mlp {
-    gate_up: Matrix,
+    gate: Matrix,
+    up: Matrix,
     down: Matrix,
-    width: usize,
 }
 
 impl Mlp {
@@ -22,31 +26,42 @@ impl Mlp {
         weights: &mut Weights<'_>,
         config: &DecoderConfig,
         layer: &str,
+        quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
-        let width = config.feed_forward;
-        let gate_up = [
-            (format!("{layer}.mlp.gate_proj"), width),
-            (format!("{layer}.mlp.up_proj"), width),
-        ];
-        let down = [(format!("{layer}.mlp.down_proj"), config.width)];
+        let (width, inner, bias) = (config.width, config.feed_forward, config.mlp_bias);
+        let mut matrix =
+            |name: &str, shape| Matrix::load(weights, &format!("{layer}.mlp.{name}"), shape, bias, quantise);
         Ok(Self {
-            gate_up: Matrix::load(weights, &gate_up, config.width, config.mlp_bias)?,
-            down: Matrix::load(weights, &down, width, config.mlp_bias)?,
-            width,
+            gate: matrix("gate_proj", (inner, width))?,
+            up: matrix("up_proj", (inner, width))?,
+            down: matrix("down_proj", (width, inner))?,
         })
     }
 
-    pub(super) fn apply(&self, rows: &[f32]) -> Result<Rows, ComputeError> {
-        let both = self.gate_up.apply(rows)?;
-        let mut gated: Rows = Zeroizing::new(Vec::with_capacity(both.len() / 2));
-        for row in both.chunks_exact(2 * self.width) {
-            let (gate, up) = row.split_at(self.width);
-            gated.extend(
-                gate.iter()
-                    .zip(up)
-                    .map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up),
-            );
-        }
-        self.down.apply(&gated)
+    /// Takes `count` normalised rows and leaves the result in their place.
+    pub(super) fn apply(&self, machine: &Machine, scratch: &mut Scratch, count: usize) {
+        let (inner, width) = (self.gate.outputs(), self.down.outputs());
+        let Scratch {
+            normed,
+            gate,
+            up,
+            activations,
+            ..
+        } = scratch;
+        let normed = &mut normed[..count * width];
+        let (gate, up) = (&mut gate[..count * inner], &mut up[..count * inner]);
+        let precisions = [self.gate.precision(), self.up.precision()];
+        activations.prepare(&machine.pool, &precisions, width, normed);
+        self.gate.apply(machine, activations, gate);
+        self.up.apply(machine, activations, up);
+        machine.rows(inner, gate, |range, gate| {
+            vector::silu_multiply(machine.kernels, gate, &up[range.start * inner..range.end * inner]);
+        });
+        activations.prepare(&machine.pool, &[self.down.precision()], inner, gate);
+        self.down.apply(machine, activations, normed);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.gate.bytes() + self.up.bytes() + self.down.bytes()
     }
 }

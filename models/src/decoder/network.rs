@@ -3,29 +3,47 @@
 //! Why apart: it knows nothing of text, prompts or sampling.
 //!
 //! # Invariants
-//! Every tensor has been checked against the configuration. Ids are below the vocabulary's size and
-//! positions below the context's length: callers check, and a slip is a [`ComputeError`].
+//! Every tensor has been checked against the configuration. Ids are below the vocabulary's size and positions within
+//! what was reserved: callers check, and a slip is a [`ComputeError`]. What a row becomes depends on its own sequence
+//! alone, whatever else is in the pass.
 
-use zeroize::Zeroizing;
+use anchorhold_kernels::kv::PagePool;
 
 use super::block::Block;
-use super::cache::Cache;
+use super::cache::{self, Cache, NoPages};
 use super::norm::RmsNorm;
 use super::rope::Rope;
+use super::scratch::Scratch;
 use crate::config::decoder::DecoderConfig;
-use crate::matrix::{ComputeError, Matrix, Rows};
+use crate::limits::inference as limits;
+use crate::machine::Machine;
+use crate::matrix::{ComputeError, Matrix};
 use crate::model::error::LoadError;
+use crate::model::options::{LoadOptions, Memory, Quantise};
 use crate::weights::Weights;
 
 pub(crate) struct Network {
     config: DecoderConfig,
+    machine: Machine,
     embedding: Matrix,
+    /// Reads of the embedding table tell which rows they are of.
+    gathers_plainly: bool,
     blocks: Vec<Block>,
     norm: RmsNorm,
     rope: Rope,
     /// `None` when the embedding table is used.
     head: Option<Matrix>,
     parameters: u64,
+    pages: PagePool,
+    /// Each sequence has a keystream of its own.
+    masks: bool,
+}
+
+/// New tokens of one sequence.
+pub(crate) struct Part<'a> {
+    pub(crate) ids: &'a [u32],
+    pub(crate) cache: &'a mut Cache,
+    pub(crate) logits: Logits,
 }
 
 /// Which positions' logits are wanted.
@@ -38,16 +56,17 @@ pub(crate) enum Logits {
 }
 
 impl Network {
-    pub(crate) fn load(mut weights: Weights<'_>, config: DecoderConfig) -> Result<Self, LoadError> {
-        let vocabulary = |name: &str| [(name.to_owned(), config.vocabulary)];
-        let embedding = Matrix::load(
-            &mut weights,
-            &vocabulary("model.embed_tokens"),
-            config.width,
-            false,
-        )?;
+    pub(crate) fn load(
+        mut weights: Weights<'_>,
+        config: DecoderConfig,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
+        let (vocabulary, quantise) = ((config.vocabulary, config.width), options.quantise);
+        // Four bits are too few for a table that is read and written by.
+        let table = quantise.map(|_| Quantise::Q8);
+        let embedding = Matrix::load(&mut weights, "model.embed_tokens", vocabulary, false, table)?;
         let blocks = (0..config.windows.len())
-            .map(|index| Block::load(&mut weights, &config, index))
+            .map(|index| Block::load(&mut weights, &config, index, quantise))
             .collect::<Result<Vec<_>, _>>()?;
         let norm = RmsNorm::load(
             &mut weights,
@@ -60,22 +79,20 @@ impl Network {
             weights.ignore("lm_head.weight");
             None
         } else {
-            Some(Matrix::load(
-                &mut weights,
-                &vocabulary("lm_head"),
-                config.width,
-                false,
-            )?)
+            Some(Matrix::load(&mut weights, "lm_head", vocabulary, false, table)?)
         };
         // Angle steps that older versions of transformers saved; they follow from the configuration.
         let parameters = weights.finish(|name| name.ends_with("rotary_emb.inv_freq"))?;
-        let rope = Rope::new(&config.rope, config.head_width);
         Ok(Self {
+            machine: Machine::new(options),
+            rope: Rope::new(&config.rope, config.head_width),
+            pages: cache::pages(&config, options),
+            gathers_plainly: options.dangerously_plain_gather,
+            masks: options.mask_kv,
             config,
             embedding,
             blocks,
             norm,
-            rope,
             head,
             parameters,
         })
@@ -85,43 +102,98 @@ impl Network {
         &self.config
     }
 
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     pub(crate) fn parameters(&self) -> u64 {
         self.parameters
     }
 
-    pub(crate) fn new_cache(&self) -> Cache {
-        Cache::new(self.blocks.len(), self.config.kv_heads, self.config.head_width)
+    /// Room for so many positions of a new sequence.
+    pub(crate) fn new_cache(&self, positions: usize) -> Result<Cache, NoPages> {
+        Cache::new(&self.pages, positions, self.masks)
     }
 
-    /// Appends `ids` to the sequence of `cache`. Returns the wanted logits, row by row.
+    /// What one pass works in.
+    pub(crate) fn new_scratch(&self) -> Scratch {
+        Scratch::new(&self.config, self.pages.layout(), &self.machine)
+    }
+
+    /// Pages that nobody has, and all.
+    pub(crate) fn pages(&self) -> (usize, usize) {
+        (self.pages.free(), self.pages.total())
+    }
+
+    pub(crate) fn memory(&self, scratch: &Scratch) -> Memory {
+        let matrices = [Some(&self.embedding), self.head.as_ref()];
+        let tables: u64 = matrices.into_iter().flatten().map(Matrix::bytes).sum();
+        Memory {
+            weights: tables + self.blocks.iter().map(Block::bytes).sum::<u64>(),
+            kv: self.pages.bytes() as u64,
+            scratch: scratch.bytes(&self.config),
+        }
+    }
+
+    /// Appends each part's ids to its sequence, in one pass over the weights. The wanted rows are left in the scratch,
+    /// in the order of the parts, and counted: [`Self::logits`] makes logits of them.
     pub(crate) fn forward(
         &self,
-        ids: &[u32],
-        cache: &mut Cache,
-        logits: Logits,
-    ) -> Result<Rows, ComputeError> {
-        let first = cache.length;
-        if ids.is_empty() || ids.len() > self.config.context.saturating_sub(first) {
-            return Err(ComputeError);
+        scratch: &mut Scratch,
+        parts: &mut [Part<'_>],
+    ) -> Result<usize, ComputeError> {
+        let mut ids = zeroize::Zeroizing::new(Vec::with_capacity(limits::PASS_ROWS));
+        scratch.angles.clear();
+        for part in &*parts {
+            let (first, new) = (part.cache.length, part.ids.len());
+            let room = part.cache.room.min(self.config.context).saturating_sub(first);
+            if new == 0 || new > room || new > limits::PASS_ROWS - ids.len() {
+                return Err(ComputeError);
+            }
+            ids.extend_from_slice(part.ids);
+            self.rope.turn(first..first + new, &mut scratch.angles);
         }
-        let mut rows: Rows = Zeroizing::new(Vec::with_capacity(ids.len() * self.config.width));
-        for id in ids {
-            self.embedding.append_row(*id as usize, &mut rows)?;
+        let (count, width) = (ids.len(), self.config.width);
+        let hidden = &mut scratch.hidden[..count * width];
+        self.embedding
+            .gather(&self.machine, &ids, self.gathers_plainly, hidden)?;
+        for block in &self.blocks {
+            block.apply(&self.machine, scratch, parts, count)?;
         }
-        let angles = self.rope.angles(first, ids.len());
-        for (block, layer) in self.blocks.iter().zip(&mut cache.layers) {
-            block.apply(&mut rows, first, &angles, layer)?;
+        let (mut row, mut wanted) = (0, 0);
+        for part in parts {
+            let end = row + part.ids.len();
+            let from = match part.logits {
+                Logits::None => end,
+                Logits::Last => end - 1,
+                #[cfg(test)]
+                Logits::All => row,
+            };
+            let to = wanted + end - from;
+            self.norm.apply(
+                &self.machine,
+                &scratch.hidden[from * width..end * width],
+                &mut scratch.wanted[wanted * width..to * width],
+            );
+            part.cache.length += part.ids.len();
+            (row, wanted) = (end, to);
         }
-        cache.length += ids.len();
-        let wanted = match logits {
-            Logits::None => return Ok(Zeroizing::new(Vec::new())),
-            Logits::Last => rows.get(rows.len() - self.config.width..).unwrap_or_default(),
-            #[cfg(test)]
-            Logits::All => &rows,
-        };
-        self.head
-            .as_ref()
-            .unwrap_or(&self.embedding)
-            .apply(&self.norm.apply(wanted))
+        Ok(wanted)
+    }
+
+    /// Logits of `count` wanted rows from the `first` on, at most [`limits::LOGIT_ROWS`].
+    pub(crate) fn logits<'s>(&self, scratch: &'s mut Scratch, first: usize, count: usize) -> &'s mut [f32] {
+        let (width, head) = (self.config.width, self.head.as_ref().unwrap_or(&self.embedding));
+        let Scratch {
+            wanted,
+            logits,
+            activations,
+            ..
+        } = scratch;
+        let rows = &wanted[first * width..(first + count) * width];
+        activations.prepare(&self.machine.pool, &[head.precision()], width, rows);
+        let logits = &mut logits[..count * self.config.vocabulary];
+        head.apply(&self.machine, activations, logits);
+        logits
     }
 }

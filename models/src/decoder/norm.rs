@@ -5,10 +5,12 @@
 //! # Invariants
 //! The weight has the width of what is normalised.
 
+use anchorhold_kernels::vector;
+
+use crate::machine::Machine;
 use crate::matrix::Rows;
 use crate::model::error::LoadError;
 use crate::weights::Weights;
-use zeroize::Zeroizing;
 
 pub(super) struct RmsNorm {
     weight: Rows,
@@ -28,20 +30,18 @@ impl RmsNorm {
         })
     }
 
-    pub(super) fn apply(&self, rows: &[f32]) -> Rows {
-        let mut result = Zeroizing::new(Vec::with_capacity(rows.len()));
-        result.extend_from_slice(rows);
-        self.apply_in_place(&mut result);
-        result
+    /// Puts the normalised `rows` into `out`.
+    pub(super) fn apply(&self, machine: &Machine, rows: &[f32], out: &mut [f32]) {
+        let width = self.weight.len();
+        machine.rows(width, out, |range, out| {
+            let rows = rows
+                .get(range.start * width..range.end * width)
+                .unwrap_or_default();
+            vector::rms_norm(machine.kernels, rows, &self.weight, self.epsilon, out);
+        });
     }
 
-    pub(super) fn apply_in_place(&self, rows: &mut [f32]) {
-        for row in rows.chunks_exact_mut(self.weight.len()) {
-            let square = super::attention::dot(row, row) / row.len() as f32;
-            let factor = 1.0 / (square + self.epsilon).sqrt();
-            row.iter_mut()
-                .zip(self.weight.iter())
-                .for_each(|(value, weight)| *value *= factor * weight);
-        }
+    pub(super) fn apply_in_place(&self, machine: &Machine, rows: &mut [f32]) {
+        vector::rms_norm_in_place(machine.kernels, rows, &self.weight, self.epsilon);
     }
 }

@@ -3,9 +3,11 @@
 //! Why apart: angles depend on positions only and are made once for all layers and heads.
 //!
 //! # Invariants
-//! Angles are computed in 32-bit floats, as the reference does.
+//! Angles are computed in 32-bit floats, as the reference does. Those of a position depend on the position and the
+//! prompt's length, never on how the prompt was cut.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use crate::config::rope::{RopeConfig, RopeScaling};
 
@@ -13,9 +15,12 @@ use crate::config::rope::{RopeConfig, RopeScaling};
 pub(super) struct Rope {
     /// Radians a position, one for each pair.
     steps: Vec<f32>,
+    /// Cosines and sines are multiplied by it.
+    scale: f32,
 }
 
-/// Cosines and sines for a run of positions.
+/// Cosines and sines, row by row.
+#[derive(Default)]
 pub(super) struct Angles {
     pairs: usize,
     cosines: Vec<f32>,
@@ -26,47 +31,46 @@ impl Rope {
     pub(super) fn new(config: &RopeConfig, head_width: usize) -> Self {
         let step = |pair: usize| {
             let plain = 1.0 / config.theta.powf((2 * pair) as f64 / head_width as f64);
-            scaled(plain, &config.scaling) as f32
+            scaled(plain, pair, config, head_width) as f32
         };
         Self {
             steps: (0..head_width / 2).map(step).collect(),
+            scale: match config.scaling {
+                RopeScaling::Yarn { attention_factor, .. } => attention_factor as f32,
+                _ => 1.0,
+            },
         }
     }
 
-    pub(super) fn angles(&self, first: usize, count: usize) -> Angles {
-        let mut angles = Angles {
-            pairs: self.steps.len(),
-            cosines: Vec::with_capacity(count * self.steps.len()),
-            sines: Vec::with_capacity(count * self.steps.len()),
-        };
-        for position in first..first + count {
+    /// Appends the angles of these positions of a sequence.
+    pub(super) fn turn(&self, positions: Range<usize>, angles: &mut Angles) {
+        angles.pairs = self.steps.len();
+        for position in positions {
             for step in &self.steps {
                 let (sine, cosine) = (step * position as f32).sin_cos();
-                angles.cosines.push(cosine);
-                angles.sines.push(sine);
+                angles.cosines.push(cosine * self.scale);
+                angles.sines.push(sine * self.scale);
             }
         }
-        angles
     }
 }
 
 impl Angles {
-    /// Turns the heads of row `row`, counted from the first position.
-    pub(super) fn turn(&self, row: usize, heads: &mut [f32]) {
+    pub(super) fn clear(&mut self) {
+        self.cosines.clear();
+        self.sines.clear();
+    }
+
+    /// Cosines and sines of a row.
+    pub(super) fn of(&self, row: usize) -> (&[f32], &[f32]) {
         let range = row * self.pairs..(row + 1) * self.pairs;
-        let cosines = self.cosines.get(range.clone()).unwrap_or_default();
-        let sines = self.sines.get(range).unwrap_or_default();
-        for head in heads.chunks_exact_mut(2 * self.pairs) {
-            let (left, right) = head.split_at_mut(self.pairs);
-            for (((x, y), cosine), sine) in left.iter_mut().zip(right).zip(cosines).zip(sines) {
-                (*x, *y) = (*x * cosine - *y * sine, *y * cosine + *x * sine);
-            }
-        }
+        (&self.cosines[range.clone()], &self.sines[range])
     }
 }
 
-fn scaled(step: f64, scaling: &RopeScaling) -> f64 {
-    match *scaling {
+/// What the configuration makes of the plain step of a pair.
+fn scaled(step: f64, pair: usize, config: &RopeConfig, head_width: usize) -> f64 {
+    match config.scaling {
         RopeScaling::None => step,
         RopeScaling::Linear { factor } => step / factor,
         RopeScaling::Llama3 {
@@ -80,11 +84,38 @@ fn scaled(step: f64, scaling: &RopeScaling) -> f64 {
             let kept = ((turns - low_frequency) / (high_frequency - low_frequency)).clamp(0.0, 1.0);
             (1.0 - kept) * step / factor + kept * step
         }
+        RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            truncate,
+            ..
+        } => {
+            // The pair that turns so often within the original context.
+            let pair_of = |turns: f64| {
+                head_width as f64 * (original_context / (turns * TAU)).ln() / (2.0 * config.theta.ln())
+            };
+            let (first, last) = (pair_of(beta_fast), pair_of(beta_slow));
+            let (first, last) = if truncate {
+                (first.floor(), last.ceil())
+            } else {
+                (first, last)
+            };
+            let first = first.max(0.0);
+            let last = last.min(head_width as f64 - 1.0);
+            let length = if last == first { 0.001 } else { last - first };
+            let stretched = ((pair as f64 - first) / length).clamp(0.0, 1.0);
+            stretched * step / factor + (1.0 - stretched) * step
+        }
+        RopeScaling::Factors(ref factors) => step / factors.get(pair).copied().unwrap_or(1.0),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use anchorhold_kernels::{Kernels, vector};
+
     use super::*;
 
     #[test]
@@ -94,11 +125,16 @@ mod tests {
             scaling: RopeScaling::None,
         };
         let rope = Rope::new(&config, 4);
-        let angles = rope.angles(0, 3);
+        let mut angles = Angles::default();
+        rope.turn(0..3, &mut angles);
         let mut head = [1.0, 2.0, 3.0, 4.0];
-        angles.turn(0, &mut head);
+        let turn = |row: usize, head: &mut [f32]| {
+            let (cosines, sines) = angles.of(row);
+            vector::rope(Kernels::detect(), head, 4, cosines, sines);
+        };
+        turn(0, &mut head);
         assert_eq!(head, [1.0, 2.0, 3.0, 4.0]);
-        angles.turn(2, &mut head);
+        turn(2, &mut head);
         // The first pair (1, 3) turns by two radians.
         let (sine, cosine) = 2.0f32.sin_cos();
         assert!((head[0] - (cosine - 3.0 * sine)).abs() < 1e-6);
@@ -109,14 +145,57 @@ mod tests {
 
     #[test]
     fn llama3_scaling_stretches_only_slow_turns() {
-        let scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_frequency: 1.0,
-            high_frequency: 4.0,
-            original_context: 8192.0,
+        let config = RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::Llama3 {
+                factor: 8.0,
+                low_frequency: 1.0,
+                high_frequency: 4.0,
+                original_context: 8192.0,
+            },
         };
-        assert_eq!(scaled(1.0, &scaling), 1.0);
+        assert_eq!(scaled(1.0, 0, &config, 64), 1.0);
         let slow = TAU / 10_000.0;
-        assert!((scaled(slow, &scaling) - slow / 8.0).abs() < 1e-12);
+        assert!((scaled(slow, 0, &config, 64) - slow / 8.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn each_pair_is_stretched_by_its_own_factor() {
+        let config = RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::Factors(vec![1.0, 8.0]),
+        };
+        assert_eq!(Rope::new(&config, 4).steps, [1.0, 0.01 / 8.0]);
+    }
+
+    #[test]
+    fn yarn_stretches_slow_turns_and_scales_angles() {
+        // Heads of 16: with 32 original positions no pair turns 32 times, and pair 1.4 turns once.
+        let config = RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::Yarn {
+                factor: 4.0,
+                original_context: 32.0,
+                beta_fast: 32.0,
+                beta_slow: 1.0,
+                attention_factor: 0.1 * 4.0f64.ln() + 1.0,
+                truncate: true,
+            },
+        };
+        let rope = Rope::new(&config, 16);
+        let plain = |pair: i32| 10_000.0f64.powf(-f64::from(pair) / 8.0);
+        // The ramp goes from pair 0 to pair 2: half of the first step's stretch at pair 1.
+        let expected = [
+            plain(0),
+            plain(1) * 0.5 + plain(1) / 8.0,
+            plain(2) / 4.0,
+            plain(3) / 4.0,
+        ];
+        for (step, expected) in rope.steps.iter().zip(expected) {
+            assert!((f64::from(*step) - expected).abs() < 1e-7, "{step} {expected}");
+        }
+        let mut angles = Angles::default();
+        rope.turn(0..1, &mut angles);
+        assert!((angles.cosines[0] - 1.138_629_4).abs() < 1e-6);
     }
 }

@@ -5,13 +5,15 @@
 //! # Invariants
 //! All rows of a call are one text; there is no padding and so no mask.
 
-use rayon::prelude::*;
+use anchorhold_kernels::matmul::Activations;
+use anchorhold_kernels::vector;
 use zeroize::Zeroizing;
 
 use crate::config::embedder::{Activation, EmbedderConfig};
-use crate::decoder::{dot, softmax};
-use crate::matrix::{ComputeError, Matrix, Rows};
+use crate::machine::Machine;
+use crate::matrix::{Matrix, Rows};
 use crate::model::error::LoadError;
+use crate::model::options::Quantise;
 use crate::weights::Weights;
 
 /// Layer normalisation (Ba et al., arXiv:1607.06450).
@@ -34,20 +36,17 @@ impl LayerNorm {
         })
     }
 
-    pub(super) fn apply(&self, rows: &mut [f32]) {
-        for row in rows.chunks_exact_mut(self.weight.len()) {
-            let mean = row.iter().sum::<f32>() / row.len() as f32;
-            row.iter_mut().for_each(|value| *value -= mean);
-            let factor = 1.0 / (dot(row, row) / row.len() as f32 + self.epsilon).sqrt();
-            for ((value, weight), bias) in row.iter_mut().zip(self.weight.iter()).zip(self.bias.iter()) {
-                *value = *value * factor * weight + bias;
-            }
-        }
+    pub(super) fn apply(&self, machine: &Machine, rows: &mut [f32]) {
+        machine.rows(self.weight.len(), rows, |_, rows| {
+            vector::layer_norm(machine.kernels, rows, &self.weight, &self.bias, self.epsilon);
+        });
     }
 }
 
 pub(super) struct Layer {
-    qkv: Matrix,
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
     output: Matrix,
     attention_norm: LayerNorm,
     up: Matrix,
@@ -63,87 +62,105 @@ impl Layer {
         weights: &mut Weights<'_>,
         config: &EmbedderConfig,
         index: usize,
+        quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
         let layer = format!("encoder.layer.{index}");
-        let width = config.width;
-        let part = |name: &str, outputs: usize| (format!("{layer}.{name}"), outputs);
-        let qkv = ["query", "key", "value"].map(|name| part(&format!("attention.self.{name}"), width));
-        let output = [part("attention.output.dense", width)];
-        let up = [part("intermediate.dense", config.feed_forward)];
-        let down = [part("output.dense", width)];
+        let (width, inner) = (config.width, config.feed_forward);
+        let mut matrix =
+            |name: &str, shape| Matrix::load(weights, &format!("{layer}.{name}"), shape, true, quantise);
+        let query = matrix("attention.self.query", (width, width))?;
+        let key = matrix("attention.self.key", (width, width))?;
+        let value = matrix("attention.self.value", (width, width))?;
+        let output = matrix("attention.output.dense", (width, width))?;
+        let up = matrix("intermediate.dense", (inner, width))?;
+        let down = matrix("output.dense", (width, inner))?;
         Ok(Self {
-            qkv: Matrix::load(weights, &qkv, width, true)?,
-            output: Matrix::load(weights, &output, width, true)?,
+            query,
+            key,
+            value,
+            output,
             attention_norm: LayerNorm::load(weights, &format!("{layer}.attention.output.LayerNorm"), config)?,
-            up: Matrix::load(weights, &up, width, true)?,
+            up,
             activation: config.activation,
-            down: Matrix::load(weights, &down, config.feed_forward, true)?,
+            down,
             output_norm: LayerNorm::load(weights, &format!("{layer}.output.LayerNorm"), config)?,
             width,
             head_width: width / config.heads,
         })
     }
 
-    pub(super) fn apply(&self, rows: &mut [f32]) -> Result<(), ComputeError> {
-        let attended = self.attend(&self.qkv.apply(rows)?);
-        add(rows, &self.output.apply(&attended)?);
-        self.attention_norm.apply(rows);
-        let mut inner = self.up.apply(rows)?;
-        inner
-            .par_chunks_mut(4096)
-            .for_each(|part| activate(self.activation, part));
-        add(rows, &self.down.apply(&inner)?);
-        self.output_norm.apply(rows);
-        Ok(())
+    pub(super) fn apply(&self, machine: &Machine, activations: &mut Activations, rows: &mut [f32]) {
+        let count = rows.len() / self.width;
+        let product = |activations: &Activations, matrix: &Matrix| {
+            let mut out: Rows = Zeroizing::new(vec![0.0; count * matrix.outputs()]);
+            matrix.apply(machine, activations, &mut out);
+            out
+        };
+        let inputs = [&self.query, &self.key, &self.value];
+        activations.prepare(&machine.pool, &inputs.map(Matrix::precision), self.width, rows);
+        let [queries, keys, values] = inputs.map(|matrix| product(activations, matrix));
+        let attended = self.attend(machine, &queries, &keys, &values);
+        activations.prepare(&machine.pool, &[self.output.precision()], self.width, &attended);
+        vector::add(machine.kernels, rows, &product(activations, &self.output));
+        self.attention_norm.apply(machine, rows);
+        activations.prepare(&machine.pool, &[self.up.precision()], self.width, rows);
+        let mut inner = product(activations, &self.up);
+        let width = self.up.outputs();
+        machine.rows(width, &mut inner, |_, rows| self.activate(machine, rows));
+        activations.prepare(&machine.pool, &[self.down.precision()], width, &inner);
+        vector::add(machine.kernels, rows, &product(activations, &self.down));
+        self.output_norm.apply(machine, rows);
     }
 
     /// Every row attends to every row, head by head.
-    fn attend(&self, qkv: &[f32]) -> Rows {
+    fn attend(&self, machine: &Machine, queries: &[f32], keys: &[f32], values: &[f32]) -> Rows {
         let (width, head_width) = (self.width, self.head_width);
-        let part = |row: usize, offset: usize| {
-            let start = row * 3 * width + offset;
-            qkv.get(start..start + head_width).unwrap_or_default()
-        };
-        let count = qkv.len() / (3 * width);
+        let count = queries.len() / width;
         let scale = 1.0 / (head_width as f32).sqrt();
-        let mut output = Zeroizing::new(vec![0.0; count * width]);
-        output
-            .par_chunks_exact_mut(head_width)
-            .enumerate()
-            .for_each(|(index, output)| {
-                let (row, head) = (
-                    index / (width / head_width),
-                    index % (width / head_width) * head_width,
-                );
-                let query = part(row, head);
-                let mut scores: Rows = Zeroizing::new(Vec::with_capacity(count));
-                scores.extend((0..count).map(|other| dot(query, part(other, width + head)) * scale));
-                softmax(&mut scores);
-                for (other, weight) in scores.iter().enumerate() {
-                    let value = part(other, 2 * width + head);
-                    output
-                        .iter_mut()
-                        .zip(value)
-                        .for_each(|(sum, value)| *sum += weight * value);
+        let mut output: Rows = Zeroizing::new(vec![0.0; queries.len()]);
+        // Keys across, so that a number of the query meets the keys of all positions side by side.
+        let mut across: Rows = Zeroizing::new(vec![0.0; keys.len()]);
+        for (position, key) in keys.chunks_exact(width).enumerate() {
+            for (place, number) in across[position..].iter_mut().step_by(count).zip(key) {
+                *place = *number;
+            }
+        }
+        machine.rows(width, &mut output, |range, output| {
+            let mut scores: Rows = Zeroizing::new(vec![0.0; count]);
+            for (row, output) in range.zip(output.chunks_exact_mut(width)) {
+                let query = &queries[row * width..][..width];
+                let heads = query
+                    .chunks_exact(head_width)
+                    .zip(output.chunks_exact_mut(head_width));
+                for (head, (query, output)) in heads.enumerate() {
+                    scores.fill(0.0);
+                    let keys = across[head * head_width * count..].chunks_exact(count);
+                    for (number, keys) in query.iter().zip(keys) {
+                        let number = number * scale;
+                        scores
+                            .iter_mut()
+                            .zip(keys)
+                            .for_each(|(score, key)| *score += number * key);
+                    }
+                    vector::softmax(machine.kernels, &mut scores, count);
+                    let values = values[head * head_width..].chunks(width);
+                    for (share, value) in scores.iter().zip(values) {
+                        output
+                            .iter_mut()
+                            .zip(value)
+                            .for_each(|(sum, value)| *sum += share * value);
+                    }
                 }
-            });
+            }
+        });
         output
     }
-}
 
-fn activate(activation: Activation, values: &mut [f32]) {
-    use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
-    let each: fn(f32) -> f32 = match activation {
-        Activation::Gelu => |x| 0.5 * x * (1.0 + candle_core::cpu::erf::erf_f32(x * FRAC_1_SQRT_2)),
-        // sqrt(2 / pi) = (2 / sqrt(pi)) / sqrt(2)
-        Activation::GeluTanh => {
-            |x| 0.5 * x * (1.0 + (FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x)).tanh())
+    fn activate(&self, machine: &Machine, values: &mut [f32]) {
+        match self.activation {
+            Activation::Gelu => vector::gelu(machine.kernels, values),
+            Activation::GeluTanh => vector::gelu_tanh(machine.kernels, values),
+            Activation::Relu => values.iter_mut().for_each(|value| *value = value.max(0.0)),
         }
-        Activation::Relu => |x| x.max(0.0),
-    };
-    values.iter_mut().for_each(|value| *value = each(*value));
-}
-
-fn add(rows: &mut [f32], more: &[f32]) {
-    rows.iter_mut().zip(more).for_each(|(value, more)| *value += more);
+    }
 }

@@ -6,12 +6,16 @@
 //! Every tensor has been checked against the configuration. Callers give at least one id and not more than
 //! the context; a slip is a [`ComputeError`].
 
+use anchorhold_kernels::matmul::Activations;
+use anchorhold_kernels::vector;
 use zeroize::Zeroizing;
 
 use super::layer::{Layer, LayerNorm};
 use crate::config::embedder::{EmbedderConfig, Pooling};
+use crate::machine::Machine;
 use crate::matrix::{ComputeError, Matrix, Rows};
 use crate::model::error::LoadError;
+use crate::model::options::LoadOptions;
 use crate::weights::Weights;
 
 pub(super) struct Network {
@@ -22,24 +26,27 @@ pub(super) struct Network {
     norm: LayerNorm,
     layers: Vec<Layer>,
     parameters: u64,
+    machine: Machine,
+    /// Reads of the table of words tell which rows they are of.
+    gathers_plainly: bool,
 }
 
 impl Network {
-    pub(super) fn load(mut weights: Weights<'_>, config: EmbedderConfig) -> Result<Self, LoadError> {
+    pub(super) fn load(
+        mut weights: Weights<'_>,
+        config: EmbedderConfig,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
         let mut table = |name: &str, rows: usize| {
-            Matrix::load(
-                &mut weights,
-                &[(format!("embeddings.{name}"), rows)],
-                config.width,
-                false,
-            )
+            let name = format!("embeddings.{name}");
+            Matrix::load(&mut weights, &name, (rows, config.width), false, None)
         };
         let words = table("word_embeddings", config.vocabulary)?;
         let positions = table("position_embeddings", config.positions)?;
         let types = table("token_type_embeddings", config.types)?;
         let norm = LayerNorm::load(&mut weights, "embeddings.LayerNorm", &config)?;
         let layers = (0..config.layers)
-            .map(|index| Layer::load(&mut weights, &config, index))
+            .map(|index| Layer::load(&mut weights, &config, index, options.quantise))
             .collect::<Result<Vec<_>, _>>()?;
         // Saved by older versions of transformers and by training heads; no vector depends on them.
         let parameters =
@@ -52,6 +59,8 @@ impl Network {
             norm,
             layers,
             parameters,
+            machine: Machine::new(options),
+            gathers_plainly: options.dangerously_plain_gather,
         })
     }
 
@@ -81,24 +90,21 @@ impl Network {
         if ids.is_empty() || ids.len() > self.config.context {
             return Err(ComputeError);
         }
-        let width = self.config.width;
-        let mut rows: Rows = Zeroizing::new(Vec::with_capacity(ids.len() * width));
-        let mut others: Rows = Zeroizing::new(Vec::with_capacity(2 * width));
-        for (position, id) in ids.iter().enumerate() {
-            self.words.append_row(*id as usize, &mut rows)?;
-            others.clear();
-            self.positions.append_row(position, &mut others)?;
-            self.types.append_row(0, &mut others)?;
-            let row = rows.get_mut(position * width..).unwrap_or_default();
-            for other in others.chunks_exact(width) {
-                row.iter_mut()
-                    .zip(other)
-                    .for_each(|(value, other)| *value += other);
-            }
-        }
-        self.norm.apply(&mut rows);
+        let (machine, width) = (&self.machine, self.config.width);
+        let mut rows: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
+        self.words.gather(machine, ids, self.gathers_plainly, &mut rows)?;
+        // Which positions there are is told by the length alone.
+        let positions: Vec<u32> = (0u32..).take(ids.len()).collect();
+        let mut more: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
+        self.positions.gather(machine, &positions, true, &mut more)?;
+        vector::add(machine.kernels, &mut rows, &more);
+        let first = more.get_mut(..width).ok_or(ComputeError)?;
+        self.types.gather(machine, &[0], true, first)?;
+        vector::add_bias(machine.kernels, &mut rows, first);
+        self.norm.apply(machine, &mut rows);
+        let mut activations = Activations::new(machine.kernels);
         for layer in &self.layers {
-            layer.apply(&mut rows)?;
+            layer.apply(machine, &mut activations, &mut rows);
         }
         Ok(rows)
     }

@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 use super::network::Network;
 use super::*;
+use crate::LoadError;
+use crate::config::embedder::EmbedderConfig;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
 use crate::testdata;
+use crate::weights::Weights;
 
 #[test]
 fn the_tiny_bert_agrees_with_transformers() {
@@ -17,7 +20,12 @@ fn the_tiny_bert_agrees_with_transformers() {
     let reference: Value = testdata::json(path.join("reference.json"));
     let config = testdata::with_config(&config, EmbedderConfig::read).unwrap();
     let mut files = ModelFiles::for_tests(testdata::folder(&path));
-    let network = Network::load(Weights::open(&mut files, &()).unwrap(), config).unwrap();
+    let network = Network::load(
+        Weights::open(&mut files, &()).unwrap(),
+        config,
+        &LoadOptions::default(),
+    )
+    .unwrap();
     for case in reference["cases"].as_array().unwrap() {
         let ids = testdata::ids(&case["ids"]);
         let hidden = network.hidden(&ids).unwrap();

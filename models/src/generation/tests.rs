@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::limits::inference as limits;
 use crate::sampler::params::SamplingParams;
 use crate::testdata;
 
@@ -12,6 +13,10 @@ struct Answer {
     pieces: Vec<String>,
     tokens: Vec<TokenInfo>,
     finish: Finish,
+}
+
+fn step(decoder: &Decoder, generation: &mut Generation) -> Result<Step, GenerateError> {
+    decoder.step(&mut [generation]).remove(0)
 }
 
 fn greedy(max_tokens: usize) -> SamplingParams {
@@ -27,14 +32,16 @@ fn answer(decoder: &Decoder, prompt: &str, params: SamplingParams) -> Answer {
     let mut generation = decoder.start(prompt, params.validate().unwrap()).unwrap();
     let (mut pieces, mut tokens) = (Vec::new(), Vec::new());
     loop {
-        match generation.step().unwrap() {
-            Step::Prefilling { done, total } => assert!(done <= total),
+        match step(decoder, &mut generation).unwrap() {
+            Step::Prefilling { done, total } => assert!(done < total),
             Step::Delta(delta) => {
                 pieces.push(delta.text.to_string());
                 tokens.extend(delta.tokens);
             }
             Step::Finished(finish) => {
-                assert!(matches!(generation.step(), Ok(Step::Finished(again)) if again == finish));
+                assert!(
+                    matches!(step(decoder, &mut generation), Ok(Step::Finished(again)) if again == finish)
+                );
                 assert_eq!(generation.usage(), finish.usage);
                 return Answer {
                     text: pieces.concat(),
@@ -158,11 +165,12 @@ fn a_long_prompt_is_computed_in_slices() {
     assert!(total > 2 * limits::PREFILL_SLICE);
     let mut generation = decoder.start(prompt, greedy(1).validate().unwrap()).unwrap();
     let mut slices = 0;
-    while let Step::Prefilling { done, .. } = generation.step().unwrap() {
+    while let Step::Prefilling { done, .. } = step(&decoder, &mut generation).unwrap() {
         slices += 1;
-        assert_eq!(done, total.min(slices * limits::PREFILL_SLICE));
+        assert_eq!(done, slices * limits::PREFILL_SLICE);
     }
-    assert_eq!(slices, total.div_ceil(limits::PREFILL_SLICE));
+    // The last slice gives the first token.
+    assert_eq!(slices + 1, total.div_ceil(limits::PREFILL_SLICE));
 }
 
 #[test]
@@ -230,7 +238,7 @@ fn answers_made_in_turn_do_not_touch_each_other() {
     let mut texts = [String::new(), String::new(), String::new()];
     for _ in 0..14 {
         for (generation, text) in running.iter_mut().zip(&mut texts) {
-            if let Step::Delta(delta) = generation.step().unwrap() {
+            if let Step::Delta(delta) = step(&decoder, generation).unwrap() {
                 text.push_str(&delta.text);
             }
         }

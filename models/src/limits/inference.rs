@@ -52,7 +52,17 @@ pub(crate) const STOP_STRINGS: usize = 16;
 pub(crate) const STOP_STRING_BYTES: usize = 256;
 /// Most alternatives reported beside each token: the OpenAI interface allows 20.
 pub(crate) const TOP_LOGPROBS: usize = 20;
-/// Tokens of a prompt computed between two chances to cancel.
+/// Tokens of prompts computed in one pass: running answers wait so long for their next token.
 pub(crate) const PREFILL_SLICE: usize = 128;
+/// The same while answers run: together with as many rows for them a pass takes twice as long as without.
+pub(crate) const PREFILL_BESIDE: usize = 16;
+/// Rows of one pass: memory is taken for so many. More answers than this take turns.
+pub(crate) const PASS_ROWS: usize = 256;
+/// Rows whose logits are computed at a time: a vocabulary of 262,144 takes a MiB for each.
+pub(crate) const LOGIT_ROWS: usize = 32;
+/// Bytes of keys and values when nothing was said: a small server's share.
+pub(crate) const KV_BYTES: u64 = 1 << 30;
+/// Whole contexts that keys and values have room for when nothing was said: as many answers as usually run.
+pub(crate) const KV_CONTEXTS: usize = 32;
 /// Most texts of one embedding call: the OpenAI interface allows 2,048.
 pub(crate) const EMBEDDING_TEXTS: usize = 2_048;

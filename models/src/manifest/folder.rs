@@ -30,6 +30,9 @@ use crate::unsealed::Plaintext;
 /// Endings under which PyTorch and others publish pickled weights.
 const PICKLE: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
 
+/// Bytes of a GGUF file that are read at first: the tables of most are not longer.
+const GGUF_BEGIN: u64 = 8 << 20;
+
 /// The files of a model's folder that were chosen, and those that were not.
 pub struct Folder {
     files: Vec<Chosen>,
@@ -48,6 +51,13 @@ impl Folder {
     /// # Errors
     /// [`ManifestError`], when this is not a folder with a model that can be sealed.
     pub fn open(dir: &Path) -> Result<Self, ManifestError> {
+        let folder = Self::choose(dir)?;
+        folder.check()?;
+        Ok(folder)
+    }
+
+    /// As [`Self::open`], whatever is in the files.
+    pub(crate) fn choose(dir: &Path) -> Result<Self, ManifestError> {
         if !fs::metadata(dir).map_err(|error| io_error(".", &error))?.is_dir() {
             return Err(ManifestError::NotAFolder);
         }
@@ -72,7 +82,6 @@ impl Folder {
                 folder.left_out.push(shown(&name));
             }
         }
-        folder.check()?;
         Ok(folder)
     }
 
@@ -96,7 +105,7 @@ impl Folder {
             let mut reader = file.open()?;
             match Kind::of(&file.name) {
                 Some(Kind::Safetensors) => weights::check_safetensors(&file.name, file.size, &mut reader)?,
-                Some(Kind::Gguf) => weights::check_gguf(&file.name, &mut reader)?,
+                Some(Kind::Gguf) => weights::check_gguf(&file.name, file.size, GGUF_BEGIN, &mut reader)?,
                 Some(Kind::Text) | None => {}
             }
         }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use anchorhold_encoding::tree;
 
 use super::*;
+use crate::gguf::written::{Setting, Written};
 
 /// A safetensors file without tensors but with `data` bytes that one tensor claims.
 pub(crate) fn safetensors(data: &[u8]) -> Vec<u8> {
@@ -106,6 +107,22 @@ fn links_into_a_cache_are_followed_and_change_nothing() {
     );
 }
 
+fn gguf() -> Vec<u8> {
+    let mut file = Written::default();
+    file.set("general.architecture", Setting::Text("llama".into()));
+    file.tensor("token_embd.weight", &[2, 4], 0, &[0; 32]);
+    file.bytes()
+}
+
+#[test]
+fn tables_longer_than_what_is_read_at_first_are_read() {
+    let file = gguf();
+    for begin in [4, 5, 30, 1 << 20] {
+        let checked = super::weights::check_gguf("m.gguf", file.len() as u64, begin, &mut &file[..]);
+        assert_eq!(checked, Ok(()), "{begin}");
+    }
+}
+
 #[test]
 fn what_is_not_a_model_is_refused_by_name() {
     use ManifestError::*;
@@ -155,7 +172,28 @@ fn what_is_not_a_model_is_refused_by_name() {
         refusal(&[("m.gguf", b"GGML")]),
         NotWeights { name: name("m.gguf") }
     );
-    assert!(Manifest::of_dir(folder(&[("m.gguf", b"GGUF")]).path(), &()).is_ok());
+    // A pickle under another name, and a download that is under way.
+    assert_eq!(refusal(&[("m.gguf", b"PK\x03\x04\x14\0\0\0")]), pickle("m.gguf"));
+    let sound = gguf();
+    assert!(Manifest::of_dir(folder(&[("m.gguf", &sound)]).path(), &()).is_ok());
+    let incomplete = Incomplete { name: name("m.gguf") };
+    for length in 4..sound.len() {
+        assert_eq!(refusal(&[("m.gguf", &sound[..length])]), incomplete, "{length}");
+    }
+    assert_eq!(
+        refusal(&[("m.gguf", &[&sound[..], &[0; 32]].concat())]),
+        incomplete
+    );
+    let mut old = sound;
+    old[4] = 1;
+    let problem = GgufError::Version(1);
+    assert_eq!(
+        refusal(&[("m.gguf", &old)]),
+        Gguf {
+            name: name("m.gguf"),
+            problem
+        }
+    );
     let misnamed = refusal(&[config, ("model.safetensors", &good), ("a b.json", b"")]);
     assert_eq!(
         misnamed,
@@ -294,7 +332,7 @@ fn the_tree_is_that_of_the_definition_at_every_border() {
         9 * limits::CHUNK + 5,
     ] {
         let bytes: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
-        let dir = folder(&[("m.gguf", b"GGUF"), ("vocab.txt", &bytes)]);
+        let dir = folder(&[("m.gguf", &gguf()), ("vocab.txt", &bytes)]);
         let listed = Manifest::of_dir(Path::new(dir.path()), &()).unwrap().files()[1].clone();
         let leaves: Vec<_> = bytes.chunks(limits::CHUNK).map(tree::leaf).collect();
         assert_eq!((listed.size, listed.tree), (size as u64, tree::root(&leaves)));

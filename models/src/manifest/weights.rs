@@ -12,7 +12,10 @@ use std::io::Read;
 use serde::Deserialize;
 
 use super::ManifestError;
+use crate::gguf::Gguf;
+use crate::gguf::error::GgufError;
 use crate::limits;
+use crate::limits::gguf as gguf_limits;
 use crate::manifest::folder::fill_up;
 use crate::name::shown;
 
@@ -58,14 +61,43 @@ pub(super) fn check_safetensors(name: &str, size: u64, file: &mut impl Read) -> 
     }
 }
 
-/// GGUF: the four letters. Its tables say too little about its length to be worth reading here.
-pub(super) fn check_gguf(name: &str, file: &mut impl Read) -> Result<(), ManifestError> {
-    let mut start = [0; 4];
-    let filled = read(name, file, &mut start)?;
-    if &start == b"GGUF" {
-        Ok(())
-    } else {
-        Err(foreign(name, &start[..filled]))
+/// GGUF: its tables, and whether the tensors that they list fill the file. `begin` bytes are read at first.
+pub(super) fn check_gguf(
+    name: &str,
+    size: u64,
+    begin: u64,
+    file: &mut impl Read,
+) -> Result<(), ManifestError> {
+    let mut bytes = Vec::new();
+    let mut wanted = begin;
+    loop {
+        let from = bytes.len();
+        let room = usize::try_from(wanted.min(size)).map_err(|_| ManifestError::TooLarge)?;
+        bytes.resize(room, 0);
+        let filled = read(name, file, bytes.get_mut(from..).unwrap_or_default())?;
+        bytes.truncate(from + filled);
+        if !bytes.starts_with(b"GGUF") {
+            return Err(foreign(name, &bytes));
+        }
+        match Gguf::parse(&bytes, size) {
+            Ok(_) => return Ok(()),
+            Err(GgufError::Cut { needed, .. })
+                if needed <= size.min(gguf_limits::TABLES) && bytes.len() == room =>
+            {
+                wanted = needed.saturating_mul(2);
+            }
+            Err(GgufError::Cut { .. } | GgufError::Length { .. }) => {
+                return Err(ManifestError::Incomplete {
+                    name: name.to_owned(),
+                });
+            }
+            Err(problem) => {
+                return Err(ManifestError::Gguf {
+                    name: name.to_owned(),
+                    problem,
+                });
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::name::ShownName;
+use crate::gguf::error::GgufError;
 
 /// A model's files are refused. Nothing partly loaded is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,15 @@ pub enum LoadError {
         /// What is wrong with it.
         problem: FileProblem,
     },
+    /// A GGUF file's tables are not sound, or hold what is not read.
+    Gguf {
+        /// Its name in the model.
+        file: ShownName,
+        /// What is wrong with it.
+        problem: GgufError,
+    },
+    /// More than one GGUF file, or one beside safetensors: which is the model is not said.
+    TwoModels,
     /// A setting has the wrong type, is out of bounds or contradicts another.
     Setting {
         /// The file it is in.
@@ -53,7 +63,7 @@ pub enum LoadError {
         /// Rows of the embedding table.
         weights: usize,
     },
-    /// The tensor library failed, which no file should be able to cause.
+    /// An operation was given sizes that do not fit, which no file should be able to cause.
     Compute,
 }
 
@@ -72,8 +82,6 @@ pub enum FileProblem {
     NotTokenizer,
     /// Not a chat template that can be compiled.
     NotTemplate,
-    /// GGUF, which is not read yet.
-    Gguf,
 }
 
 /// What is wrong with a setting.
@@ -122,8 +130,9 @@ impl fmt::Display for LoadError {
                 FileProblem::NotSafetensors => write!(f, "{file} is not a sound safetensors file"),
                 FileProblem::NotTokenizer => write!(f, "{file} is not a tokenizer that can be used"),
                 FileProblem::NotTemplate => write!(f, "{file} has a chat template that does not compile"),
-                FileProblem::Gguf => write!(f, "{file} is GGUF, which is not read yet"),
             },
+            Self::Gguf { file, problem } => write!(f, "{file} is not a GGUF file that is read: {problem}"),
+            Self::TwoModels => f.write_str("the files hold the weights of more than one model"),
             Self::Setting { file, key, problem } => match problem {
                 SettingProblem::Missing => write!(f, "{file} has no {key}"),
                 SettingProblem::Type => write!(f, "{key} in {file} has the wrong type"),
@@ -152,7 +161,7 @@ impl fmt::Display for LoadError {
                     "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows"
                 )
             }
-            Self::Compute => f.write_str("the tensor library failed"),
+            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
 }
@@ -167,10 +176,8 @@ impl LoadError {
             Self::MissingFile(_) => {
                 "seal the whole folder as published, with configuration, tokenizer and weights"
             }
-            Self::File {
-                problem: FileProblem::Gguf,
-                ..
-            } => "seal the safetensors form of the model",
+            Self::Gguf { problem, .. } => problem.hint(),
+            Self::TwoModels => "seal one GGUF file, or safetensors with their configuration",
             Self::File { .. } => "compare the file's SHA-256 with the published one and seal again",
             Self::Setting { .. } => "compare the configuration with the published one",
             Self::Unsupported { .. } => "choose a model that needs only what is listed as supported",

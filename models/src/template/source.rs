@@ -46,12 +46,18 @@ impl TemplateSource {
             let text = std::str::from_utf8(&bytes).map_err(|_| refuse(FileProblem::NotText))?;
             source.template = Some(text.to_owned());
         }
-        match &source.template {
+        source.check()?;
+        Ok(source)
+    }
+
+    /// Refuses a template that is too long.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        match &self.template {
             Some(template) if template.len() > limits::TEMPLATE_BYTES => Err(LoadError::File {
                 file: ShownName::new("chat_template"),
                 problem: FileProblem::TooLarge(limits::TEMPLATE_BYTES as u64),
             }),
-            _ => Ok(source),
+            _ => Ok(()),
         }
     }
 

@@ -328,6 +328,23 @@ async fn a_full_queue_is_429_and_a_late_answer_408() {
     drop(permit);
 }
 
+#[tokio::test]
+async fn without_memory_it_is_429_and_what_never_fits_is_400_with_both_numbers() {
+    let (fake, seen) = Fake::decoder();
+    let enclave = Enclave::around(fake.with_places(0), seen, |_| {});
+    for more in ["", ",\"stream\":true"] {
+        let answer = enclave.post("/v1/chat/completions", chat("a", more)).await;
+        assert_eq!(answer.refusal(), (429, "no_capacity".to_owned(), None));
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.json()["error"]["type"], "rate_limit_error");
+        let answer = enclave.post("/v1/chat/completions", chat("vast", more)).await;
+        assert_eq!(answer.refusal(), (400, "exceeds_memory".to_owned(), None));
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("96") && message.contains("64"), "{message}");
+    }
+    assert_eq!(enclave.seen.steps(), 0);
+}
+
 fn with_bound(mut request: Request) -> Request {
     let connection = Connection::bound_for_tests(Nonce::from_random(NONCE));
     request.extensions_mut().insert(Arc::new(connection));

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchorhold_models::{ChatMessage, Class, Expected, ModelKey, Role, SealOptions, SealedModel, seal_dir};
+use anchorhold_models::{
+    ChatMessage, Class, Expected, LoadOptions, ModelKey, Role, SealOptions, SealedModel, seal_dir,
+};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -38,7 +40,7 @@ pub(crate) fn demo_model() -> Model {
         .unwrap()
         .unseal(key, &expected, &())
         .unwrap();
-    Model::load(unsealed, &()).unwrap()
+    Model::load(unsealed, LoadOptions::default(), &()).unwrap()
 }
 
 fn engine() -> Engine {
@@ -47,6 +49,7 @@ fn engine() -> Engine {
     let terms = Terms::new(Moment::START, 3600, 0);
     let settings = Settings {
         queue: 8,
+        running: 8,
         lease: Arc::new(Lease::new(terms, Arc::clone(&clock), lifecycle.clone())),
         lifecycle,
         metrics: Arc::new(Metrics::new(clock)),

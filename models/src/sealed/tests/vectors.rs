@@ -50,7 +50,7 @@ fn sealed_vector(about: &str, private_name: bool, files: &Value) -> Value {
     let salt: [u8; 32] = std::array::from_fn(|index| 0xa0 + index as u8);
     let key = || ModelKey::from_secret(Secret::filled_by(|key| key.copy_from_slice(&model_key)));
     let dir = model(files);
-    let folder = Folder::open(dir.path()).unwrap();
+    let folder = Folder::choose(dir.path()).unwrap();
     let plan = Plan::new(folder.manifest(&()).unwrap(), &options(private_name), salt);
     let mut file = Vec::new();
     plan.write(&folder, &key(), &mut file, &()).unwrap();
@@ -129,7 +129,8 @@ fn manifests() {
         .map(|(name, size)| (name.to_owned(), json!({ "pattern_length": size })))
         .collect();
     files["m.gguf"] = hex_file(b"GGUF");
-    let manifest = Manifest::of_dir(model(&files).path(), &()).unwrap();
+    let folder = model(&files);
+    let manifest = Folder::choose(folder.path()).unwrap().manifest(&()).unwrap();
     let vector = json!({
         "files": files,
         "manifest": String::from_utf8(manifest.to_vec()).unwrap(),

@@ -1,0 +1,167 @@
+//! Products of packed weights with rows of activations.
+//!
+//! Why apart: nearly all time of a model is spent here, in kernels that exist once for each precision and set of
+//! instructions.
+//!
+//! - `activations`: what is multiplied, rounded and ordered once for several matrices
+//! - `panel`: how many rows are multiplied at a time, and where their numbers lie
+//! - `rounding`: activations in 8 bits
+//! - `dispatch`: which kernel it is
+//! - `scalar`: plain kernels
+//! - `vectors_256`, `avx2`, `avx_vnni`: kernels of 256 bits
+//! - `avx512`: kernels of 512 bits
+//! - `amx`: kernels of tiles, for panels of many rows
+//! - `output`: a result that threads share
+//!
+//! # Invariants
+//! A row's product depends on nothing but the row and the weights: not on the rows beside it, and not on the number of
+//! threads. Only so can the same request give the same tokens alone and in any batch.
+
+#![allow(unsafe_code)]
+
+mod activations;
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+mod dispatch;
+mod output;
+mod panel;
+mod rounding;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod vectors_256;
+
+pub use activations::Activations;
+
+use crate::cpu::KernelSet;
+use crate::packed::tile::Tile;
+use crate::packed::{Matrix, Tiles};
+use crate::pool::Pool;
+use output::Output;
+use panel::{Spans, TALLEST};
+
+pub(crate) use output::Output as SharedOutput;
+
+/// Results of one kernel: for each row of a panel, each output of a tile.
+type Block = [f32; TALLEST * 32];
+
+/// Weights that are kept in the second cache while all panels pass by.
+const KEPT: usize = 256 << 10;
+/// Weights below which a part of the work is not worth handing over.
+const LEAST: usize = 32 << 10;
+
+/// Multiplies each row of activations with all rows of a matrix: `out[row][output]`.
+///
+/// # Panics
+/// When shapes do not agree, or the activations were not prepared for the matrix's precision.
+pub fn multiply(pool: &Pool, matrix: &Matrix, activations: &Activations, out: &mut [f32]) {
+    assert_eq!(
+        activations.width(),
+        matrix.inputs(),
+        "activations are as wide as the matrix"
+    );
+    assert_eq!(
+        out.len(),
+        activations.rows() * matrix.outputs(),
+        "the result has rows times outputs"
+    );
+    let set = activations.kernels().set();
+    let output = Output::new(out, matrix.outputs());
+    match matrix.tiles() {
+        Tiles::F32(tiles) => {
+            let (spans, panel) = activations.float_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::f32(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::F16(tiles) => {
+            let (spans, panel) = activations.float_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::f16(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Bf16(tiles) if set >= KernelSet::Avx512Bf16 => {
+            let (spans, panel) = activations.pair_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::pairs(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Bf16(tiles) => {
+            let (spans, panel) = activations.rounded_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::bf16(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Q8(tiles) => {
+            let (spans, panel) = activations.integer_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::q8(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Q4(tiles) => {
+            let (spans, panel) = activations.integer_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::q4(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Q4K(tiles) => {
+            let (spans, panel) = activations.integer_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::q4k(set, tiles, &panel(index), block);
+            });
+        }
+        Tiles::Q6K(tiles) => {
+            let (spans, panel) = activations.integer_panels();
+            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
+                dispatch::q6k(set, tiles, &panel(index), block);
+            });
+        }
+    }
+}
+
+/// Shares groups of outputs among threads; a part takes some groups, keeps them in its cache and passes all panels by.
+fn drive<T: Tile>(
+    pool: &Pool,
+    matrix: &Matrix,
+    tiles: &[T],
+    spans: Spans,
+    output: &Output<'_>,
+    kernel: impl Fn(&[T], usize, &mut Block) + Sync,
+) {
+    let depth = matrix.inputs().div_ceil(T::INPUTS);
+    let groups = tiles.len() / depth;
+    let group_bytes = depth * size_of::<T>();
+    let each = if pool.threads() == 1 {
+        groups
+    } else {
+        (groups / (8 * pool.threads())).max(LEAST / group_bytes).max(1)
+    };
+    let kept = (KEPT / group_bytes).max(1);
+    pool.run(groups.div_ceil(each), &|part| {
+        let mut block: Block = [0.0; TALLEST * 32];
+        let last = ((part + 1) * each).min(groups);
+        let mut first = part * each;
+        while first < last {
+            let next = (first + kept).min(last);
+            for (index, span) in spans.enumerate() {
+                for group in first..next {
+                    kernel(&tiles[group * depth..][..depth], index, &mut block);
+                    for row in 0..span.rows {
+                        let numbers = &block[row * T::OUTPUTS..][..T::OUTPUTS];
+                        // SAFETY: a group is taken by one part, and a part by one thread.
+                        unsafe { output.put(span.first + row, group * T::OUTPUTS, numbers) };
+                    }
+                }
+            }
+            first = next;
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! 8-bit weights by VNNI.
+//!
+//! Why apart: see `avx512`.
+//!
+//! # Invariants
+//! Weights are 128 too large; sums start at what that is too much by.
+
+use std::arch::x86_64::{
+    _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+};
+
+use super::super::Block;
+use super::super::panel::{IntegerPanel, by_height};
+use super::{AHEAD, add, halves, scale_and_add, started, write};
+use crate::packed::tile::Tile8;
+use crate::simd::{load_512, prefetch};
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(in super::super) fn q8(tiles: &[Tile8], panel: &IntegerPanel<'_>, out: &mut Block) {
+    if panel.rows == 1 {
+        one(tiles, panel, out);
+    } else {
+        by_height!(rows(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn rows<const M: usize>(tiles: &[Tile8], panel: &IntegerPanel<'_>, out: &mut Block) {
+    let mut total = [_mm512_setzero_ps(); M];
+    let inputs = panel.quants.as_chunks::<M>().0.as_chunks::<8>().0;
+    let starts = panel.starts_8.as_chunks::<M>().0;
+    let scales = panel.scales.as_chunks::<M>().0;
+    for (((tile, inputs), starts), scales) in tiles.iter().zip(inputs).zip(starts).zip(scales) {
+        prefetch(tile, AHEAD);
+        let mut sums = started(starts);
+        for (weights, inputs) in tile.quants.iter().zip(inputs) {
+            add(&mut sums, load_512(weights), inputs);
+        }
+        scale_and_add(&mut total, &sums, halves(&tile.scales), scales);
+    }
+    write(out, &total);
+}
+
+/// One row: two chains of sums, which are exact.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn one(tiles: &[Tile8], panel: &IntegerPanel<'_>, out: &mut Block) {
+    let mut total = [_mm512_setzero_ps()];
+    let blocks = panel.quants.as_chunks::<8>().0.iter().zip(panel.starts_8);
+    for ((tile, (inputs, start)), scale) in tiles.iter().zip(blocks).zip(panel.scales) {
+        prefetch(tile, AHEAD);
+        let mut sums = [_mm512_set1_epi32(*start), _mm512_setzero_si512()];
+        for (weights, inputs) in tile
+            .quants
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .zip(inputs.as_chunks::<2>().0)
+        {
+            sums[0] = _mm512_dpbusd_epi32(sums[0], load_512(&weights[0]), _mm512_set1_epi32(inputs[0]));
+            sums[1] = _mm512_dpbusd_epi32(sums[1], load_512(&weights[1]), _mm512_set1_epi32(inputs[1]));
+        }
+        let sums = [_mm512_add_epi32(sums[0], sums[1])];
+        scale_and_add(&mut total, &sums, halves(&tile.scales), &[*scale]);
+    }
+    write(out, &total);
+}
