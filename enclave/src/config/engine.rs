@@ -19,6 +19,8 @@ pub struct EngineConfig {
     pub kv_bytes: Option<u64>,
     /// How keys and values are kept.
     pub kv_precision: KvPrecision,
+    /// Whether each answer's keys and values lie under a keystream of its own.
+    pub mask_kv: bool,
     /// No faster kernels than these.
     pub kernels: KernelSet,
     /// What plain weights become while they are loaded.
@@ -39,7 +41,7 @@ impl EngineConfig {
             kv_precision: self.kv_precision,
             quantise: self.quantise,
             dangerously_plain_gather: self.token_dependent_addresses,
-            mask_kv: unset.mask_kv,
+            mask_kv: self.mask_kv,
         }
     }
 }

@@ -79,6 +79,7 @@ struct RawEngine {
     threads: Field<u64>,
     kv_mib: Field<u64>,
     kv_precision: Field<String>,
+    mask_kv: Field<bool>,
     kernels: Field<String>,
     quantise: Field<String>,
     dangerously_token_dependent_addresses: Field<bool>,
@@ -121,7 +122,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 43] = [
+const KEYS: [&str; 44] = [
     "version",
     "algorithm",
     "not_after",
@@ -148,6 +149,7 @@ const KEYS: [&str; 43] = [
     "threads",
     "kv_mib",
     "kv_precision",
+    "mask_kv",
     "kernels",
     "quantise",
     "dangerously_token_dependent_addresses",
@@ -336,10 +338,11 @@ impl Reader<'_> {
         };
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let running = number(raw.running, limits::RUNNING)?.unwrap_or(limits::RUNNING.default);
-        let (key, expected) = ("kv_precision", "\"f16\" or \"bf16\"");
+        let (key, expected) = ("kv_precision", "\"f16\", \"bf16\" or \"q8\"");
         let kv_precision = self.choice(key, raw.kv_precision, expected, |name| match name {
             "f16" => Some(KvPrecision::F16),
             "bf16" => Some(KvPrecision::Bf16),
+            "q8" => Some(KvPrecision::Q8),
             _ => None,
         })?;
         let expected = "one of \"scalar\", \"avx2\", \"avx-vnni\", \"avx512-vnni\", \"avx512-bf16\", \"amx\"";
@@ -356,6 +359,7 @@ impl Reader<'_> {
             threads: number(raw.threads, limits::THREADS)?.map(size),
             kv_bytes: number(raw.kv_mib, limits::KV_MIB)?.map(|mib| mib << 20),
             kv_precision: kv_precision.unwrap_or(KvPrecision::F16),
+            mask_kv: raw.mask_kv.is_some_and(Spanned::into_inner),
             kernels: kernels.unwrap_or(KernelSet::Amx),
             quantise,
             token_dependent_addresses: plain.is_some_and(Spanned::into_inner),

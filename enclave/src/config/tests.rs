@@ -226,7 +226,7 @@ fn no_error_repeats_what_the_file_says() {
 fn the_engine_is_set_key_by_key() {
     let engine = |lines: &str| and(&format!("[engine]\n{lines}"));
     let set = engine(
-        "running = 3\nthreads = 2\nkv_mib = 5\nkv_precision = \"bf16\"\nkernels = \"scalar\"\nquantise = \"q4_0\"\n\
+        "running = 3\nthreads = 2\nkv_mib = 5\nkv_precision = \"bf16\"\nmask_kv = true\nkernels = \"scalar\"\nquantise = \"q4_0\"\n\
          dangerously_token_dependent_addresses = true\n",
     )
     .unwrap();
@@ -238,7 +238,7 @@ fn the_engine_is_set_key_by_key() {
         kv_precision: KvPrecision::Bf16,
         quantise: Some(Quantise::Q4),
         dangerously_plain_gather: true,
-        mask_kv: false,
+        mask_kv: true,
     };
     assert_eq!(set.engine.load_options(), options);
     assert_eq!(
@@ -249,6 +249,8 @@ fn the_engine_is_set_key_by_key() {
         let set = engine(&format!("kernels = \"{kernels}\"")).unwrap().engine;
         assert_eq!(set.load_options().kernels, Kernels::at_most(kernels));
     }
+    let small = engine("kv_precision = \"q8\"").unwrap().engine;
+    assert_eq!((small.kv_precision, small.mask_kv), (KvPrecision::Q8, false));
     let q8 = engine("quantise = \"q8_0\"").unwrap().engine;
     assert_eq!(q8.quantise, Some(Quantise::Q8));
     let strict = engine("dangerously_token_dependent_addresses = false\nkv_precision = \"f16\"").unwrap();
@@ -262,14 +264,19 @@ fn what_the_engine_does_not_have_is_refused() {
     for (key, line) in [
         ("kernels", "kernels = \"fast\""),
         ("quantise", "quantise = \"q2\""),
-        ("kv_precision", "kv_precision = \"q8\""),
+        ("kv_precision", "kv_precision = \"q4\""),
         ("threads", "threads = 0"),
     ] {
         let wrong = engine(line);
         assert!(matches!(wrong, ConfigError::BadValue { .. }), "{wrong}");
         assert_eq!((wrong.key(), wrong.line()), (key, 23));
     }
-    for key in ["dangerously_token_dependent_addresses", "threads", "kernels"] {
+    for key in [
+        "dangerously_token_dependent_addresses",
+        "threads",
+        "kernels",
+        "mask_kv",
+    ] {
         let wrong = engine(&format!("{key} = [1]"));
         assert_eq!(wrong, ConfigError::WrongType { key, line: 23 });
     }
