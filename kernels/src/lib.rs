@@ -19,6 +19,8 @@
 //! instructions. Every kernel agrees with a plain one within a stated bound.
 
 pub mod attention;
+#[cfg(test)]
+mod cases;
 pub mod cpu;
 mod disjoint;
 pub mod format;

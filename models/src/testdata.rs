@@ -16,6 +16,7 @@ use crate::decoder::Decoder;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
 use crate::model::options::LoadOptions;
+use crate::{Class, Expected, ModelKey, SealOptions, SealedModel, seal_dir};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,6 +56,28 @@ pub(crate) fn minilm_weights(test: &str) -> Option<PathBuf> {
         "run tests/fetch.sh, or set ANCHORHOLD_MINILM to the weights",
     );
     None
+}
+
+/// The stories model in `folder`, sealed, unsealed and loaded.
+pub(crate) fn sealed_and_loaded(folder: &Path) -> Model {
+    let key = ModelKey::generate();
+    let sealed = folder.with_extension("sealed");
+    let options = SealOptions {
+        key_id: "default/key/stories".parse().expect("a key's name"),
+        class: Class::Insecure,
+        name: "stories260k".parse().expect("a model's name"),
+        private_name: false,
+    };
+    let summary = seal_dir(folder, &sealed, &key, &options, &()).expect("the folder is sealed");
+    let expected = Expected {
+        key_id: options.key_id,
+        class: options.class,
+        manifest_sha256: summary.manifest_sha256,
+        max_plaintext: 1 << 30,
+    };
+    let model = SealedModel::open(&sealed).expect("the file is there");
+    let unsealed = model.unseal(key, &expected, &()).expect("the key opens it");
+    Model::load(unsealed, LoadOptions::default(), &()).expect("the model is sound")
 }
 
 /// A committed model of random weights.

@@ -6,6 +6,7 @@
 //! A set that this CPU lacks is named where its tests would be.
 
 use super::*;
+use crate::cases::sets;
 use crate::cpu::Kernels;
 use crate::format::BlockFormat;
 use crate::half::{bf16_to_f32, f32_to_bf16, f32_to_f16};
@@ -22,19 +23,6 @@ const KINDS: [(BlockFormat, Precision); 7] = [
     (BlockFormat::Q4K, Precision::Q4K),
     (BlockFormat::Q6K, Precision::Q6K),
 ];
-
-/// The sets of this CPU; the others are named.
-#[expect(clippy::print_stderr, reason = "a test that is left out must say so")]
-fn sets(test: &str) -> Vec<Kernels> {
-    let mut here = Vec::new();
-    for set in KernelSet::ALL {
-        match Kernels::exactly(set) {
-            Some(kernels) => here.push(kernels),
-            None => eprintln!("SKIPPED {test}: this CPU has no {set}"),
-        }
-    }
-    here
-}
 
 fn is_integer(precision: Precision) -> bool {
     !matches!(precision, Precision::F32 | Precision::F16 | Precision::Bf16)

@@ -5,37 +5,15 @@
 //! # Invariants
 //! A set that this CPU lacks says so.
 
-use std::io::Write as _;
-
 use super::*;
+use crate::cases::{numbers, sets};
 use crate::half;
 
 /// Lengths around every vector's.
 const LENGTHS: [usize; 14] = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 1027];
 
 fn each_set(name: &str, test: impl Fn(Kernels)) {
-    for set in KernelSet::ALL {
-        match Kernels::exactly(set) {
-            Some(kernels) => test(kernels),
-            None => {
-                let _ = writeln!(std::io::stderr(), "SKIPPED {name}: this CPU has no {set}");
-            }
-        }
-    }
-}
-
-/// Numbers without a pattern, from -size to size.
-fn numbers(count: usize, size: f32, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state
-    };
-    (0..count)
-        .map(|_| (next() as f32 / u32::MAX as f32 * 2.0 - 1.0) * size)
-        .collect()
+    sets(name).into_iter().for_each(test);
 }
 
 fn close(found: &[f32], expected: impl Iterator<Item = f64>, absolute: f64, relative: f64, what: &str) {

@@ -227,7 +227,6 @@ fn templates_are_found_in_all_their_places() {
 
 #[test]
 fn a_folder_becomes_a_sealed_file_and_the_sealed_file_a_model() {
-    use crate::{Class, Expected, ModelKey, SealOptions, SealedModel, seal_dir};
     const NAME: &str = "a_folder_becomes_a_sealed_file_and_the_sealed_file_a_model";
     let Some(source) = testdata::shared(NAME, "stories260k") else {
         return;
@@ -240,26 +239,7 @@ fn a_folder_becomes_a_sealed_file_and_the_sealed_file_a_model() {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
     }
-    let key = ModelKey::generate();
-    let sealed = work.path().join("model.sealed");
-    let options = SealOptions {
-        key_id: "default/key/stories".parse().unwrap(),
-        class: Class::Insecure,
-        name: "stories260k".parse().unwrap(),
-        private_name: false,
-    };
-    let summary = seal_dir(&folder, &sealed, &key, &options, &()).unwrap();
-    let expected = Expected {
-        key_id: options.key_id,
-        class: options.class,
-        manifest_sha256: summary.manifest_sha256,
-        max_plaintext: 1 << 30,
-    };
-    let unsealed = SealedModel::open(&sealed)
-        .unwrap()
-        .unseal(key, &expected, &())
-        .unwrap();
-    let model = Model::load(unsealed, LoadOptions::default(), &()).unwrap();
+    let model = testdata::sealed_and_loaded(&folder);
     assert_eq!(model.info().parameters, 260_032);
 }
 

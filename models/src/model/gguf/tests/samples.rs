@@ -131,7 +131,6 @@ fn the_minilm_file_agrees_with_its_reference() {
 
 #[test]
 fn a_gguf_file_is_sealed_unsealed_and_loaded() {
-    use crate::{Class, Expected, ModelKey, SealOptions, SealedModel, seal_dir};
     const NAME: &str = "a_gguf_file_is_sealed_unsealed_and_loaded";
     let Some(source) = testdata::shared(NAME, "stories260k") else {
         return;
@@ -140,26 +139,7 @@ fn a_gguf_file_is_sealed_unsealed_and_loaded() {
     let folder = work.path().join("model");
     std::fs::create_dir(&folder).unwrap();
     std::fs::copy(source.join("stories260k-q4_0.gguf"), folder.join("m.gguf")).unwrap();
-    let key = ModelKey::generate();
-    let sealed = work.path().join("model.sealed");
-    let options = SealOptions {
-        key_id: "default/key/stories".parse().unwrap(),
-        class: Class::Insecure,
-        name: "stories260k".parse().unwrap(),
-        private_name: false,
-    };
-    let summary = seal_dir(&folder, &sealed, &key, &options, &()).unwrap();
-    let expected = Expected {
-        key_id: options.key_id,
-        class: options.class,
-        manifest_sha256: summary.manifest_sha256,
-        max_plaintext: 1 << 30,
-    };
-    let unsealed = SealedModel::open(&sealed)
-        .unwrap()
-        .unseal(key, &expected, &())
-        .unwrap();
-    let model = Model::load(unsealed, crate::LoadOptions::default(), &()).unwrap();
+    let model = testdata::sealed_and_loaded(&folder);
     assert_eq!(model.info().parameters, 260_032);
     assert!(!answer(&model, "Once upon a time", 4).is_empty());
 }
