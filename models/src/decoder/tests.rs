@@ -21,12 +21,12 @@ mod batch;
 const TOLERANCE: f32 = 1e-3;
 
 /// How far logits may move when keys and values are kept in 16 or 8 bits: rounded to 11, 8 or 7 bits, in models of random
-/// weights, whose attention is sharper than that of any trained one.
+/// weights, whose attention is sharper than that of any trained one. The worst seen were 0.03, 0.24 and 0.52, of logits up to 18.
 const BY_KV: [(KvPrecision, f32); 4] = [
     (KvPrecision::F32, TOLERANCE),
     (KvPrecision::F16, 5e-2),
     (KvPrecision::Bf16, 4e-1),
-    (KvPrecision::Q8, 4e-1),
+    (KvPrecision::Q8, 8e-1),
 ];
 
 /// Every set of kernels that this CPU has; says which it has not.
