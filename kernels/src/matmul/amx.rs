@@ -13,16 +13,17 @@
 mod unit;
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-    _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mul_ps, _mm512_or_si512,
+    __m512, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+    _mm512_cvtepu8_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mul_ps, _mm512_or_si512,
     _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi16,
     _mm512_srli_epi16,
 };
 
+use super::Block;
+use super::avx512::{self, halves, lower, upper, write};
 use super::panel::{IntegerPanel, PairPanel, by_height};
-use super::{Block, avx512};
-use crate::packed::tile::{LANES, Tile4, Tile4K, Tile6K, Tile8, TileBf16};
-use crate::simd::{load_128, load_256, load_512, store_16, store_512};
+use crate::packed::tile::{Tile4, Tile4K, Tile6K, Tile8, TileBf16};
+use crate::simd::{load_128, load_512, store_512};
 use unit::{Amx, Sums, Unit};
 
 /// Entry for one kind of tiles: few rows go to AVX-512.
@@ -91,32 +92,6 @@ fn add<const M: usize>(
         let scale = _mm512_mul_ps(weights, _mm512_set1_ps(scales[m]));
         total[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, total[m]);
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn write<const M: usize>(out: &mut Block, total: &[__m512; M]) {
-    for (out, total) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(total) {
-        store_16(out, *total);
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn halves(scales: &[u16; LANES]) -> __m512 {
-    _mm512_cvtph_ps(load_256(scales))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn lower(bytes: __m512i) -> __m512i {
-    _mm512_and_si512(bytes, _mm512_set1_epi8(15))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn upper(bytes: __m512i) -> __m512i {
-    lower(_mm512_srli_epi16::<4>(bytes))
 }
 
 /// Four bits a weight become bytes, as the unit wants them.

@@ -70,27 +70,27 @@ fn scale_and_add<const M: usize>(
 /// Sixteen binary16 as numbers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn halves(scales: &[u16; LANES]) -> __m512 {
+pub(super) fn halves(scales: &[u16; LANES]) -> __m512 {
     _mm512_cvtph_ps(load_256(scales))
 }
 
 /// Lower four bits of each byte.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn lower(bytes: __m512i) -> __m512i {
+pub(super) fn lower(bytes: __m512i) -> __m512i {
     _mm512_and_si512(bytes, _mm512_set1_epi8(15))
 }
 
 /// Upper four bits of each byte.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn upper(bytes: __m512i) -> __m512i {
+pub(super) fn upper(bytes: __m512i) -> __m512i {
     lower(_mm512_srli_epi16::<4>(bytes))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn write<const M: usize>(out: &mut Block, total: &[__m512; M]) {
+pub(super) fn write<const M: usize>(out: &mut Block, total: &[__m512; M]) {
     for (out, total) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(total) {
         store_16(out, *total);
     }
