@@ -78,14 +78,16 @@ pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
 
 #[inline]
 #[target_feature(enable = "sse2")]
-pub(crate) fn store_128(numbers: &mut [u16; 8], vector: __m128i) {
+pub(crate) fn store_128<T: Number, const COUNT: usize>(numbers: &mut [T; COUNT], vector: __m128i) {
+    const { assert!(size_of::<[T; COUNT]>() == 16) };
     // SAFETY: 16 bytes that are borrowed to write.
     unsafe { _mm_storeu_si128(numbers.as_mut_ptr().cast(), vector) }
 }
 
 #[inline]
 #[target_feature(enable = "avx")]
-pub(crate) fn store_256(numbers: &mut [u16; 16], vector: __m256i) {
+pub(crate) fn store_256<T: Number, const COUNT: usize>(numbers: &mut [T; COUNT], vector: __m256i) {
+    const { assert!(size_of::<[T; COUNT]>() == 32) };
     // SAFETY: 32 bytes that are borrowed to write.
     unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), vector) }
 }
@@ -138,4 +140,20 @@ pub(crate) fn prefetch<T>(item: &T, ahead: usize) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at)) };
         at += 64;
     }
+}
+
+/// `COUNT` bytes from a place on.
+#[inline(always)]
+pub(crate) fn at<const COUNT: usize>(bytes: &[u8], place: usize) -> &[u8; COUNT] {
+    bytes[place..]
+        .first_chunk()
+        .expect("so many bytes after the place")
+}
+
+/// As [`at`], to write.
+#[inline(always)]
+pub(crate) fn at_mut<const COUNT: usize>(bytes: &mut [u8], place: usize) -> &mut [u8; COUNT] {
+    bytes[place..]
+        .first_chunk_mut()
+        .expect("so many bytes after the place")
 }
