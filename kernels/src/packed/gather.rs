@@ -176,19 +176,19 @@ fn scan<T: Tile>(
     }
 }
 
-fn select<T: Tile>(kernels: Kernels, found: &mut [u8], some: &Groups<'_>, wanted: &Wanted) {
+fn select<T: Tile>(kernels: Kernels, found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
     #[cfg(target_arch = "x86_64")]
     match kernels.set() {
         KernelSet::Scalar => {}
-        // SAFETY: these sets have AVX2.
         KernelSet::Avx2 | KernelSet::AvxVnni => {
-            return unsafe { avx2::select::<T>(found, some, wanted) };
+            // SAFETY: these sets have AVX2.
+            return unsafe { avx2::select::<T>(found, groups, wanted) };
         }
         // SAFETY: the other sets have AVX-512 F, BW, DQ and VL.
-        _ => return unsafe { avx512::select::<T>(found, some, wanted) },
+        _ => return unsafe { avx512::select::<T>(found, groups, wanted) },
     }
     let _ = kernels;
-    plain::<T>(found, some, wanted);
+    plain::<T>(found, groups, wanted);
 }
 
 /// All ones when both are equal, zero otherwise, in a way that no compiler turns into a branch.
@@ -197,8 +197,8 @@ fn same(a: u32, b: u32) -> u8 {
     black_box(((difference | difference.wrapping_neg()) >> 63).wrapping_sub(1)) as u8
 }
 
-fn plain<T: Tile>(found: &mut [u8], some: &Groups<'_>, wanted: &Wanted) {
-    for (weights, group) in some.weights.iter().zip(some.first..) {
+fn plain<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
+    for (weights, group) in groups.weights.iter().zip(groups.first..) {
         for (row, (wanted, lane)) in wanted
             .groups
             .iter()
