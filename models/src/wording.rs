@@ -194,5 +194,6 @@ impl AnswerText {
     }
 }
 
-#[cfg(all(test, feature = "inference"))]
+#[cfg(test)]
+#[cfg(feature = "inference")]
 mod tests;
