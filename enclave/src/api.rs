@@ -4,7 +4,7 @@
 //!
 //! - [`attestation`], [`bound`]: evidence, and refusing whoever has not bound its connection to it
 //! - `caller`, `body`: who asks, and the bytes of the question; both as proofs that handlers demand
-//! - `fields`, `sampling`: the JSON of a request, member by member
+//! - `fields`, `sampling`, `ids`: the JSON of a request, member by member
 //! - `chat`, `completions`, `embeddings`, `models`, `health`: the endpoints
 //! - `generation`, `answer`, `sse`: from the engine's replies to a body, whole or streamed
 //! - `buffer`: bytes that are wiped; `pieces`: bytes that answers share
@@ -27,6 +27,7 @@ pub mod error;
 mod fields;
 mod generation;
 mod health;
+mod ids;
 mod models;
 mod pieces;
 mod sampling;

@@ -223,11 +223,14 @@ impl Keyed {
             max_plaintext: limits::MODEL_BYTES,
         };
         let sealed = SealedModel::open(&model.path).map_err(BootError::Unseal)?;
-        let unsealed = sealed
-            .unseal(released.key, &expected, &Announce)
-            .map_err(BootError::Unseal)?;
-        let model =
-            Model::load(unsealed, attested.config.engine.load_options(), &()).map_err(BootError::Load)?;
+        let options = attested.config.engine.load_options();
+        // Weights that become smaller are not all to lie in memory as they are in the file.
+        let unsealed = match options.quantise {
+            Some(_) => sealed.unseal_sparing(released.key, &expected, &Announce),
+            None => sealed.unseal(released.key, &expected, &Announce),
+        };
+        let unsealed = unsealed.map_err(BootError::Unseal)?;
+        let model = Model::load(unsealed, options, &()).map_err(BootError::Load)?;
 
         let lifecycle = Lifecycle::new();
         let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());

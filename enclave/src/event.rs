@@ -64,6 +64,10 @@ pub enum Event {
         kv_bytes: u64,
         /// What one pass needs besides.
         scratch_bytes: u64,
+        /// The program itself and the tokenizer.
+        program_bytes: u64,
+        /// All of it: what the process takes when all pages are in use.
+        memory_bytes: u64,
     },
     /// The model is loaded.
     Ready {

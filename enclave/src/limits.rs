@@ -265,3 +265,6 @@ pub struct Limits {
     /// For requests in flight after the signal to stop.
     pub drain_time: Duration,
 }
+
+/// Token ids of one prompt. No context that a body of the largest size could fill is longer.
+pub const PROMPT_IDS: usize = 1 << 20;

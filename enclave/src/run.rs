@@ -213,6 +213,8 @@ fn computing(model: &Model, options: &LoadOptions, running: usize) -> Option<Eve
         weights_bytes: memory.weights,
         kv_bytes: memory.kv,
         scratch_bytes: memory.scratch,
+        program_bytes: memory.program,
+        memory_bytes: memory.total(),
     })
 }
 

@@ -38,7 +38,7 @@ enum Role {
     Owner(owner::cli::OwnerCommand),
     /// Use a model: verify the enclave that serves it, then ask
     #[command(subcommand)]
-    Client(client::cli::ClientCommand),
+    Client(Box<client::cli::ClientCommand>),
     /// Run enclaves, without being trusted
     #[command(subcommand)]
     Operator(operator::cli::OperatorCommand),
@@ -147,7 +147,7 @@ fn dispatch(role: Role, output: &Output) -> Result<Exit, Failure> {
     runtime.block_on(async {
         match role {
             Role::Owner(command) => owner::cli::run(command, output).await,
-            Role::Client(command) => client::cli::run(command, output).await,
+            Role::Client(command) => client::cli::run(*command, output).await,
             Role::Operator(command) => operator::cli::run(command, output).await,
             Role::Publisher(command) => publisher::cli::run(command, output),
             Role::Completions { .. } => unreachable!("answered above"),

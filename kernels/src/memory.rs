@@ -4,8 +4,8 @@
 //! looking pages up. Here is the one place that reads bytes as numbers.
 //!
 //! # Invariants
-//! Begins at a multiple of 2 MiB (small ones of 64 bytes). No two buffers share a byte. All bits of an element's type
-//! are allowed.
+//! Begins at a multiple of 64 bytes; a large one that does not last, of 2 MiB. No two buffers share a byte. All bits of an
+//! element's type are allowed.
 
 #![allow(unsafe_code)]
 
@@ -55,8 +55,9 @@ pub struct Buffer<T: Number> {
     element: PhantomData<T>,
 }
 
-/// Buffers below a large page that last share mappings of this size: otherwise they would lie in small pages.
-const SHARED: usize = 16 * LARGE;
+/// Room that a mapping of lasting buffers has beside the buffer it was made for. They share it: small ones would lie in small
+/// pages otherwise, and every large one would leave the rest of its last large page unused, a fifth of a small model.
+const SHARED: usize = 32 * LARGE;
 
 /// The mapping that the next lasting buffer goes into, and how much of it is taken.
 static CURRENT: Mutex<(Weak<MmapMut>, usize)> = Mutex::new((Weak::new(), 0));
@@ -99,23 +100,23 @@ impl<T: Number> Buffer<T> {
         buffer
     }
 
-    /// As [`Self::zeroed`], for what is made once and stays: small ones share large pages. What one of them leaves free when it is
-    /// dropped is given back with the last of those it shares with.
+    /// As [`Self::zeroed`], for what is made once and stays: such buffers lie one behind the other in large pages. What one of
+    /// them leaves free when it is dropped is given back with the last of those it shares with.
     ///
     /// # Panics
     /// When the system has no address space left.
     #[must_use]
     pub fn lasting(length: usize) -> Self {
         let bytes = length * size_of::<T>();
-        if bytes >= LARGE || bytes == 0 {
+        if bytes == 0 {
             return Self::zeroed(length);
         }
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = current.0.upgrade().filter(|_| current.1 + bytes <= SHARED);
-        let (pages, taken) = match free {
+        let fits = |pages: &Arc<MmapMut>| current.1 + bytes <= pages.len() - LARGE;
+        let (pages, taken) = match current.0.upgrade().filter(fits) {
             Some(pages) => (pages, current.1),
             None => {
-                let pages = Arc::new(map(SHARED, LARGE).0);
+                let pages = Arc::new(map(bytes + SHARED, LARGE).0);
                 current.0 = Arc::downgrade(&pages);
                 (pages, 0)
             }
@@ -175,21 +176,40 @@ impl<T: Number> Drop for Buffer<T> {
 
 impl<T: Number> ZeroizeOnDrop for Buffer<T> {}
 
-/// Gives the large pages that lie wholly within `range` back to the system. What was in them is lost: they are zeros.
+/// What [`give_back`] gives back is a whole number of these: a multiple of each size of page that CPUs have here, and small,
+/// because every border of what is kept costs as much.
+pub const GIVEN_BACK: usize = 64 << 10;
+
+/// Gives the pages that lie wholly within `range` back to the system, by units of [`GIVEN_BACK`]. What was in them is lost: they
+/// are zeros.
 ///
 /// # Panics
 /// When the range is not within the pages.
 pub fn give_back(pages: &mut MmapMut, range: Range<usize>) {
     let part = &pages[range.clone()];
-    let before = part.as_ptr().align_offset(LARGE);
-    let whole = part.len().saturating_sub(before) / LARGE * LARGE;
+    let before = part.as_ptr().align_offset(GIVEN_BACK);
+    let whole = part.len().saturating_sub(before) / GIVEN_BACK * GIVEN_BACK;
     #[cfg(target_os = "linux")]
     if whole > 0 {
         let start = range.start + before;
         // SAFETY: nobody else looks at these pages, which are borrowed uniquely, and zeros are bytes. They begin and end
-        // at multiples of a large page, so that the system, which rounds up to pages, takes no other.
+        // at multiples of a page, so that the system, which rounds up to pages, takes no other.
         // Where the system does not take them, they stay.
         let _ = unsafe { pages.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, whole) };
+    }
+}
+
+/// Gives memory that was freed back to the system where the allocator keeps it, as glibc does with what lies between blocks
+/// that are in use.
+pub fn give_back_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            /// malloc_trim(3).
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it takes any number, locks what it changes, and touches only memory that nobody has.
+        let _ = unsafe { malloc_trim(0) };
     }
 }
 
@@ -212,7 +232,7 @@ mod tests {
 
     #[test]
     fn lasting_buffers_share_pages_and_no_byte() {
-        let lengths = [1usize, 100, 300_000, 64, 500_000, LARGE, 0, 7];
+        let lengths = [1usize, 100, 300_000, 64, 500_000, LARGE, 0, 7, 3 * LARGE + 1];
         let mut buffers: Vec<Buffer<u8>> = (0..20).flat_map(|_| lengths).map(Buffer::lasting).collect();
         for (index, buffer) in buffers.iter_mut().enumerate() {
             assert_eq!(buffer.as_ptr() as usize % 64, 0);
@@ -233,21 +253,22 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_large_pages_inside_are_given_back() {
-        let mut pages = MmapMut::map_anon(4 * LARGE).unwrap();
+    fn only_whole_units_inside_are_given_back() {
+        const UNIT: usize = GIVEN_BACK;
+        let mut pages = MmapMut::map_anon(4 * UNIT).unwrap();
         pages.fill(1);
-        let first = pages.as_ptr().align_offset(LARGE);
-        give_back(&mut pages, first + 1..first + 2 * LARGE - 1);
-        give_back(&mut pages, first + LARGE..first + LARGE);
+        let first = pages.as_ptr().align_offset(UNIT);
+        give_back(&mut pages, first + 1..first + 2 * UNIT - 1);
+        give_back(&mut pages, first + UNIT..first + UNIT);
         assert!(pages.iter().all(|byte| *byte == 1));
-        give_back(&mut pages, first + LARGE - 1..first + 2 * LARGE + 1);
+        give_back(&mut pages, first + UNIT - 1..first + 2 * UNIT + 1);
         #[cfg(target_os = "linux")]
         assert!(
-            pages[first + LARGE..first + 2 * LARGE]
+            pages[first + UNIT..first + 2 * UNIT]
                 .iter()
                 .all(|byte| *byte == 0)
         );
-        assert!(pages[..first + LARGE].iter().all(|byte| *byte == 1));
-        assert!(pages[first + 2 * LARGE..].iter().all(|byte| *byte == 1));
+        assert!(pages[..first + UNIT].iter().all(|byte| *byte == 1));
+        assert!(pages[first + 2 * UNIT..].iter().all(|byte| *byte == 1));
     }
 }

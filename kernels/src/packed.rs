@@ -5,7 +5,8 @@
 //!
 //! - `tile`: where each weight lies
 //! - `quantise`: 8 and 4 bits from plain numbers
-//! - `builder`: rows come in one at a time
+//! - `builder`: rows come in, one at a time or on several threads
+//! - `group`: rows that share tiles are judged and packed
 //! - `place`: blocks of a file go into tiles
 //! - `gather`: rows come out without telling which
 //!
@@ -15,6 +16,7 @@
 
 mod builder;
 mod gather;
+mod group;
 mod place;
 pub(crate) mod quantise;
 pub(crate) mod tile;
@@ -22,6 +24,7 @@ pub(crate) mod tile;
 use std::fmt;
 
 pub use builder::Builder;
+pub use group::Group;
 
 use crate::format::BlockFormat;
 use crate::memory::Buffer;

@@ -11,7 +11,7 @@
 //!
 //! # Invariants
 //! Only a [`Prompt`] made here starts a [`Generation`]: its ids are of this vocabulary and its control
-//! tokens are the template's.
+//! tokens are the template's, or whoever sent ids placed them.
 
 mod block;
 pub(crate) mod cache;
@@ -23,10 +23,10 @@ mod pass;
 mod rope;
 mod scratch;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anchorhold_kernels::kv;
+use zeroize::Zeroizing;
 
 use crate::chat::{self, ChatError, ChatMessage};
 use crate::generation::{GenerateError, Generation};
@@ -36,9 +36,10 @@ use crate::model::info::ModelInfo;
 use crate::model::name::ShownName;
 use crate::model::options::{LoadOptions, Memory};
 use crate::model::parts::DecoderParts;
+use crate::prompt::PromptError;
 use crate::sampler::params::Sampling;
 use crate::template::Template;
-use crate::tokenizer::{Ids, Pieces, TokenizeError, Tokenizer};
+use crate::tokenizer::{Ids, Pieces, Tokenizer};
 use network::Network;
 use scratch::Scratch;
 
@@ -78,50 +79,6 @@ impl Prompt {
     /// Whether the answer continues the prompt's own text.
     pub(crate) fn continues(&self) -> bool {
         self.continues
-    }
-}
-
-/// A text does not become a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PromptError {
-    /// No token: there is nothing to continue.
-    Empty,
-    /// More text than fits in the model's context.
-    TooLong,
-    /// The model's tokenizer failed.
-    Failed,
-}
-
-impl fmt::Display for PromptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the prompt is empty",
-            Self::TooLong => "the prompt is too long",
-            Self::Failed => "the model's tokenizer failed",
-        })
-    }
-}
-
-impl std::error::Error for PromptError {}
-
-impl PromptError {
-    /// What the client, or for the last the model's owner, can do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Empty => "send some text",
-            Self::TooLong => "shorten the prompt",
-            Self::Failed => "compare the model's tokenizer with the published one",
-        }
-    }
-}
-
-impl From<TokenizeError> for PromptError {
-    fn from(error: TokenizeError) -> Self {
-        match error {
-            TokenizeError::TooLong => Self::TooLong,
-            TokenizeError::Failed => Self::Failed,
-        }
     }
 }
 
@@ -210,6 +167,30 @@ impl Decoder {
                 continues: !text.is_empty(),
             })
         }
+    }
+
+    /// A prompt that whoever asks has made into tokens, so that no table here is read by what it says. Control tokens are the
+    /// asker's to place: it is the asker's own conversation, and no other's text is in it.
+    ///
+    /// # Errors
+    /// When there is no token, or one that the tokenizer does not have.
+    pub fn ids_prompt(&self, ids: Zeroizing<Vec<u32>>) -> Result<Prompt, PromptError> {
+        if ids.is_empty() {
+            return Err(PromptError::Empty);
+        }
+        if ids.len() > self.info.context_length {
+            return Err(PromptError::TooLong);
+        }
+        // All are looked at, whichever is the first that is none.
+        let size = self.tokenizer.size();
+        let unknown = ids.iter().filter(|id| **id as usize >= size).count();
+        if unknown > 0 {
+            return Err(PromptError::UnknownId);
+        }
+        Ok(Prompt {
+            ids,
+            continues: false,
+        })
     }
 
     /// Begins an answer: reserves the pages that prompt and answer may take. Computes nothing yet.

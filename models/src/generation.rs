@@ -88,6 +88,16 @@ pub struct Delta {
     /// The tokens whose text is now complete, when log probabilities were asked for. Tokens of a stop
     /// string that was cut off are not among them.
     pub tokens: Vec<TokenInfo>,
+    /// The ids of this piece, where ids were asked for; there is no text then.
+    pub ids: Zeroizing<Vec<u32>>,
+}
+
+impl Delta {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.tokens.is_empty() && self.ids.is_empty()
+    }
 }
 
 /// How an answer ended.
@@ -334,6 +344,9 @@ impl Generation {
         if decoder.stops_at(id) {
             return Ok(self.end());
         }
+        if self.sampler.params().return_ids {
+            return Ok(Step::Delta(self.give_id(id)));
+        }
         let mut text = Zeroizing::new(String::new());
         self.text.push(decoder.pieces().bytes(id), &mut text);
         self.made += text.len();
@@ -384,7 +397,7 @@ impl Generation {
         let mut out = Zeroizing::new(String::new());
         self.flush(&mut out);
         let delta = self.give(out);
-        if delta.text.is_empty() && delta.tokens.is_empty() {
+        if delta.is_empty() {
             return Step::Finished(Finish {
                 reason,
                 usage: self.usage(),
@@ -405,6 +418,20 @@ impl Generation {
         found
     }
 
+    /// A token as it is: its text is made elsewhere.
+    fn give_id(&mut self, id: u32) -> Delta {
+        if self.completion_tokens >= self.most_tokens {
+            self.finished = Some(FinishReason::Length);
+        } else {
+            *self.drawn = Some(id);
+        }
+        Delta {
+            text: Zeroizing::new(String::new()),
+            tokens: Vec::new(),
+            ids: Zeroizing::new(vec![id]),
+        }
+    }
+
     fn give(&mut self, text: Zeroizing<String>) -> Delta {
         self.given += text.len();
         let complete = self
@@ -413,7 +440,11 @@ impl Generation {
             .take_while(|(end, _)| *end <= self.given)
             .count();
         let tokens = self.waiting.drain(..complete).map(|(_, info)| info).collect();
-        Delta { text, tokens }
+        Delta {
+            text,
+            tokens,
+            ids: Zeroizing::new(Vec::new()),
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 //! - [`sampler`]: from logits to the next token
 //! - [`embedder`]: the BERT family
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
+//! - [`wording`]: texts to ids and back without a model's weights; [`prompt`]: why a text is none
 //! - `matrix`: the one operation that costs
 //! - `machine`: the threads and instructions that compute
 //!
@@ -54,10 +55,16 @@ pub use sealed::{
 pub use unsealed::{Plaintext, UnsealedModel};
 pub use wrap::{Jwe, Kek, TeeKeyPair, TeePublicKey, WrapError};
 
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
 pub mod chat;
 #[cfg(feature = "inference")]
 mod config;
+/// What texts need of it.
+#[cfg(all(feature = "text", not(feature = "inference")))]
+mod config {
+    #[allow(dead_code, reason = "the engine reads more of a model's settings")]
+    pub(crate) mod keys;
+}
 #[cfg(feature = "inference")]
 pub mod decoder;
 #[cfg(feature = "inference")]
@@ -70,21 +77,42 @@ mod machine;
 mod matrix;
 #[cfg(feature = "inference")]
 pub mod model;
+/// What texts need of it.
+#[cfg(all(feature = "text", not(feature = "inference")))]
+pub mod model {
+    pub mod error;
+    #[allow(dead_code, reason = "the engine takes more of a model's files")]
+    pub(crate) mod files;
+
+    pub use crate::shown as name;
+}
+#[cfg(feature = "text")]
+pub mod prompt;
 #[cfg(feature = "inference")]
 pub mod sampler;
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
+#[cfg_attr(
+    not(feature = "inference"),
+    allow(dead_code, reason = "GGUF files have templates too")
+)]
 mod template;
 #[cfg(all(test, feature = "inference"))]
 mod testdata;
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
+#[cfg_attr(
+    not(feature = "inference"),
+    allow(dead_code, reason = "the engine asks more of a tokenizer")
+)]
 mod tokenizer;
 #[cfg(feature = "inference")]
 mod weights;
+#[cfg(feature = "text")]
+pub mod wording;
 
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
 pub use chat::{ChatError, ChatMessage, Role};
 #[cfg(feature = "inference")]
-pub use decoder::{Decoder, Prompt, PromptError};
+pub use decoder::{Decoder, Prompt};
 #[cfg(feature = "inference")]
 pub use embedder::{EmbedError, Embedder, Embedding, Truncation};
 #[cfg(feature = "inference")]
@@ -93,11 +121,15 @@ pub use generation::token::{TokenInfo, TokenLogprob};
 pub use generation::{Delta, Finish, FinishReason, GenerateError, Generation, Step, Usage};
 #[cfg(feature = "inference")]
 pub use model::Model;
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
 pub use model::error::LoadError;
 #[cfg(feature = "inference")]
 pub use model::info::ModelInfo;
 #[cfg(feature = "inference")]
 pub use model::options::{KvPrecision, LoadOptions, Memory, Quantise};
+#[cfg(feature = "text")]
+pub use prompt::PromptError;
 #[cfg(feature = "inference")]
 pub use sampler::params::{Sampling, SamplingError, SamplingParams};
+#[cfg(feature = "text")]
+pub use wording::{AnswerText, Wording, WordingError};

@@ -6,7 +6,8 @@
 //! Every length read from a file is compared with one of these before anything is allocated by it.
 
 pub(crate) mod gguf;
-#[cfg(feature = "inference")]
+#[cfg(feature = "text")]
+#[cfg_attr(not(feature = "inference"), allow(dead_code))]
 pub(crate) mod inference;
 
 /// Plaintext bytes in a chunk and in a leaf of a file's tree. Fixed in version 1 of the format: large
@@ -15,6 +16,10 @@ pub const CHUNK: usize = 1 << 20;
 
 /// The canonical JSON of a sealed header. Its longest members are two names of [`NAME`] bytes.
 pub const HEADER: usize = 4096;
+
+/// Chunks of ciphertext in each of the two buffers of unsealing: together they stay below the 64 MiB by which loading may
+/// exceed what it leaves.
+pub(crate) const UNSEAL_BATCH: usize = 24;
 
 /// Characters of a key id or a model's name: a Hugging Face `owner/name` has at most 96 + 1 + 96.
 pub const NAME: usize = 200;

@@ -3,17 +3,16 @@
 //! Why apart: here the files' weights become the kernels'.
 //!
 //! # Invariants
-//! Rows go from the file into their packed form one at a time, so that no second copy ever exists. The numbers are
-//! wiped when the matrix is dropped.
+//! Rows go from the file into their packed form a few at a time and are wiped there, so that no second copy ever exists. The
+//! numbers are wiped when the matrix is dropped.
 
 use anchorhold_kernels::matmul::{Activations, multiply};
-use anchorhold_kernels::packed::{self, PackError, Precision};
+use anchorhold_kernels::packed::{self, Precision};
 use anchorhold_kernels::{BlockFormat, vector};
 use zeroize::Zeroizing;
 
 use crate::machine::Machine;
-use crate::model::error::{LoadError, TensorProblem};
-use crate::model::name::ShownName;
+use crate::model::error::LoadError;
 use crate::model::options::Quantise;
 use crate::weights::Weights;
 
@@ -39,26 +38,9 @@ impl Matrix {
         bias: bool,
         quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
-        let weight = format!("{name}.weight");
-        let refuse = |problem| LoadError::Tensor {
-            name: ShownName::new(&weight),
-            problem,
-        };
-        let mut builder = None;
-        weights.rows(&weight, &[outputs, inputs], |format, row| {
-            if builder.is_none() {
-                let precision = precision_of(format, quantise);
-                builder = Some(packed::Matrix::builder(precision, outputs, inputs).map_err(problem)?);
-            }
-            builder
-                .as_mut()
-                .map_or(Ok(()), |builder| builder.push(format, row))
-                .map_err(problem)
+        let packed = weights.pack(&format!("{name}.weight"), (outputs, inputs), |format| {
+            precision_of(format, quantise)
         })?;
-        let packed = builder
-            .ok_or(LoadError::Compute)?
-            .finish()
-            .map_err(|error| refuse(problem(error)))?;
         let bias = if bias {
             Some(weights.take(&format!("{name}.bias"), &[outputs])?)
         } else {
@@ -121,13 +103,5 @@ fn precision_of(format: BlockFormat, quantise: Option<Quantise>) -> Precision {
         (BlockFormat::F32 | BlockFormat::F16 | BlockFormat::Bf16, Some(Quantise::Q8)) => Precision::Q8,
         (BlockFormat::F32 | BlockFormat::F16 | BlockFormat::Bf16, Some(Quantise::Q4)) => Precision::Q4,
         (format, _) => Precision::of(format),
-    }
-}
-
-/// What is to be said of a tensor whose rows make no matrix.
-fn problem(error: PackError) -> TensorProblem {
-    match error {
-        PackError::NotFinite { .. } | PackError::TooLarge { .. } => TensorProblem::NotFinite,
-        _ => TensorProblem::Type,
     }
 }

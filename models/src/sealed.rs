@@ -15,7 +15,7 @@
 pub mod error;
 pub mod header;
 pub mod seal;
-mod stream;
+pub(crate) mod stream;
 pub mod unseal;
 
 pub use error::{Field, SealError, UnsealError};

@@ -147,7 +147,7 @@ pub(crate) fn load_with(
     files: Vec<(String, Vec<u8>)>,
     options: &LoadOptions,
 ) -> Result<Model, crate::LoadError> {
-    Model::load_files(ModelFiles::for_tests(files), options, &())
+    Model::load_files(ModelFiles::of_bytes(files), options, &())
 }
 
 /// The stories260K model, when it is there.

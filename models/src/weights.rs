@@ -4,13 +4,16 @@
 //!
 //! - [`safetensors`]: files of that kind, with or without an index
 //! - [`raw`]: a tensor as its file has it
+//! - [`packing`]: a tensor becomes a packed matrix
 //! - [`names`]: Hugging Face's names for tensors, and llama.cpp's
 //!
 //! # Invariants
 //! A tensor leaves with the shape that was asked for or not at all, and as floats with finite numbers. Memory for it is
-//! taken only after its file was seen to hold as many bytes. A tensor's bytes are wiped and given back when it was read.
+//! taken only after its file was seen to hold as many bytes. A tensor's bytes are wiped and given back when it was read,
+//! those of a matrix while it is.
 
 pub(crate) mod names;
+mod packing;
 pub(crate) mod raw;
 mod safetensors;
 
@@ -91,8 +94,10 @@ impl<'p> Weights<'p> {
         }
     }
 
-    /// Says how much there is to read.
+    /// Says how much there is to read. What parsing took, a tokenizer's tables most of all, goes back before memory is taken
+    /// for weights.
     fn announce(&self) {
+        anchorhold_kernels::memory::give_back_freed();
         let bytes = self.tensors.values().map(|entry| entry.place.len() as u64);
         self.progress.total(bytes.sum());
     }
@@ -171,6 +176,14 @@ impl<'p> Weights<'p> {
         })
     }
 
+    /// Makes sure that this place of a file can be read.
+    fn bring(&mut self, file: usize, place: Range<usize>) -> Result<(), LoadError> {
+        match self.files.get_mut(file).and_then(|file| file.bytes.as_mut()) {
+            Some(bytes) => bytes.bring(place).map_err(LoadError::Again),
+            None => Err(LoadError::Compute),
+        }
+    }
+
     /// A row of a tensor, as it lies in the file. Whether its numbers are finite is not known.
     pub(crate) fn row(&self, tensor: &RawTensor, index: usize) -> Result<&[u8], LoadError> {
         self.files
@@ -186,6 +199,19 @@ impl<'p> Weights<'p> {
         self.progress.advance(tensor.place.len() as u64);
         self.parameters += (tensor.rows * tensor.width) as u64;
         self.use_up(tensor.file, tensor.span);
+    }
+
+    /// Wipes and gives back what of a tensor was read: all before this place of its file.
+    fn use_up_until(&mut self, tensor: &mut RawTensor, end: usize) {
+        let read = tensor.span.start..end.min(tensor.span.end);
+        tensor.span.start = read.end;
+        if let Some(bytes) = self
+            .files
+            .get_mut(tensor.file)
+            .and_then(|file| file.bytes.as_mut())
+        {
+            bytes.use_up(read);
+        }
     }
 
     fn use_up(&mut self, file: usize, span: Range<usize>) {
@@ -215,6 +241,7 @@ impl<'p> Weights<'p> {
         into: &mut Zeroizing<Vec<f32>>,
     ) -> Result<(), LoadError> {
         let tensor = self.tensor(name, shape)?;
+        self.bring(tensor.file, tensor.place.clone())?;
         let before = into.len();
         grow(into, tensor.rows() * tensor.width());
         for index in 0..tensor.rows() {
@@ -244,22 +271,6 @@ impl<'p> Weights<'p> {
         Ok(())
     }
 
-    /// Takes a tensor of exactly this shape and shows its rows, as the file has them, one after the other.
-    pub(crate) fn rows(
-        &mut self,
-        name: &str,
-        shape: &[usize; 2],
-        mut each: impl FnMut(BlockFormat, &[u8]) -> Result<(), TensorProblem>,
-    ) -> Result<(), LoadError> {
-        let tensor = self.tensor(name, shape)?;
-        for index in 0..tensor.rows() {
-            let row = self.row(&tensor, index)?;
-            each(tensor.format(), row).map_err(|problem| tensor_error(&tensor.name, problem))?;
-        }
-        self.done(tensor);
-        Ok(())
-    }
-
     /// Drops a tensor that is known to be of no use.
     pub(crate) fn ignore(&mut self, name: &str) {
         if let Some(entry) = self.tensors.remove(&self.names.in_file(name)) {
@@ -270,6 +281,7 @@ impl<'p> Weights<'p> {
 
     /// Checks that nothing is left over. Returns how many numbers were taken.
     pub(crate) fn finish(mut self, ignorable: impl Fn(&str) -> bool) -> Result<u64, LoadError> {
+        anchorhold_kernels::memory::give_back_freed();
         self.tensors.retain(|name, _| !ignorable(name));
         match self.tensors.keys().next() {
             Some(name) => Err(tensor_error(name, TensorProblem::Unexpected)),

@@ -5,6 +5,7 @@
 //! - `access`: who may ask, and what is refused by name
 //! - `pressure`: full queues, callers that leave, deadlines, draining
 //! - `together`: many at one time, and memory that is taken
+//! - `tokenised`: ids in place of texts
 //! - `hostile`: bodies and connections made to hurt
 //! - `canary`: a prompt that must be found nowhere
 //! - `served`, `wire`: an enclave to talk to, and the barest client there is
@@ -21,5 +22,6 @@ mod official;
 mod pressure;
 mod served;
 mod together;
+mod tokenised;
 mod truth;
 mod wire;

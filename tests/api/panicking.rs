@@ -57,7 +57,7 @@ impl Backend for Panicking {
     fn start(&self, order: Order) -> Result<Text, Refusal> {
         match order.prompt {
             Prompt::Text(text) => Ok(Text(text.to_string())),
-            Prompt::Chat(_) => Err(Refusal::Failed),
+            Prompt::Chat(_) | Prompt::Ids(_) => Err(Refusal::Failed),
         }
     }
 

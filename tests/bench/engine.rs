@@ -6,15 +6,22 @@
 //! - [`shape`], [`vocabulary`], [`quantise`], [`gguf`], [`weights`]: a file of random weights in a published model's shape
 //! - [`prepared`]: that file, sealed for us
 //! - [`rounds`]: both sides in turns, of [`ours`] (with [`step`] as its process) and [`rival`]
-//! - [`perplexity`]: of both sides on one text; [`embeddings`]: beside onnxruntime
+//! - [`perplexity`]: of both sides on one text; [`embeddings`]: beside onnxruntime; [`memory`]: peaks beside what was computed
+//! - [`cadence`]: how evenly tokens come; [`https`]: through the enclave; [`foreign`]: beside busy threads; [`loading`]: from a
+//!   sealed file
 //! - [`compare`], [`plot`], [`progress`]: what is shown
 //!
 //! # Invariants
 //! A figure that one side lacks is `null`, and a note says why.
 
+pub(crate) mod cadence;
 mod compare;
 pub(crate) mod embeddings;
+pub(crate) mod foreign;
 mod gguf;
+pub(crate) mod https;
+pub(crate) mod loading;
+pub(crate) mod memory;
 pub(crate) mod options;
 mod ours;
 pub(crate) mod perplexity;

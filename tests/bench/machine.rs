@@ -10,8 +10,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Features of x86 that make the difference here.
-const FEATURES: &[&str] = &["aes", "vaes", "vpclmulqdq", "sha_ni", "avx2", "avx512f"];
+/// Features of x86 that make the difference here, as /proc/cpuinfo names them: for ciphers and hashes, and those by which sets of
+/// kernels are chosen.
+const FEATURES: &[&str] = &[
+    "aes",
+    "vaes",
+    "vpclmulqdq",
+    "sha_ni",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+];
 
 /// As data.
 pub(crate) fn describe() -> Value {
@@ -64,9 +80,23 @@ pub(crate) fn load() -> Option<f64> {
 
 /// Peak resident memory of a process in KiB (`VmHWM` of proc(5)).
 pub(crate) fn peak_kib(process: &str) -> Option<u64> {
+    status_kib(process, "VmHWM:")
+}
+
+/// Resident memory of a process in KiB (`VmRSS` of proc(5)).
+pub(crate) fn resident_kib(process: &str) -> Option<u64> {
+    status_kib(process, "VmRSS:")
+}
+
+fn status_kib(process: &str, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// Lets this process's peak begin anew (`/proc/self/clear_refs` of proc(5), value 5).
+pub(crate) fn forget_peak() -> std::io::Result<()> {
+    fs::write("/proc/self/clear_refs", "5")
 }
 
 /// Time that this process's threads, those that ended left out, have run so far (`schedstat` of proc(5)): unlike

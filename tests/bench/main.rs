@@ -9,7 +9,8 @@
 //! - `load`: requests a second from several clients
 //! - `evidence`: how long a crowd of verifiers waits for evidence
 //! - `decode`, `prefill`, `batch`, `depth`, `all`, `perplexity`: the [`engine`] beside llama.cpp, on models made on the spot;
-//!   `embeddings`: beside onnxruntime
+//!   `embeddings`: beside onnxruntime; `memory`: peaks of loading and answering beside what the engine computes; `cadence`: how
+//!   evenly tokens come; `loading`: from a sealed file; `https`: through the enclave; `foreign`: beside busy threads
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -48,6 +49,11 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   overhead [--params demo,125m] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
   evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
+  memory   [--models small] [--formats q8_0] [--quantise q8|q4] [--streams N] [--positions N] [--threads N]
+  cadence  [--models M] [--formats F] [--streams N] [--tokens N] [--every N] [--prompts 16,256] [--threads N] [--quick]
+  loading  [--models M] [--formats F] [--quantise q8|q4] [--rounds N] [--models-folder DIR]
+  https    [--models M] [--formats F] [--streams 1,4,8,16] [--tokens N] [--rounds N] [--quick]
+  foreign  [--models M] [--formats F] [--foreign 0,1,4] [--tokens N] [--threads N] [--rounds N] [--no-rival] [--quick]
 The engine beside llama.cpp (tests/bench/llama.sh builds that; --no-rival does without):
   decode   [--threads 1,2] [--tokens N] [ENGINE]
   prefill  [--threads N] [--tokens N] [ENGINE]
@@ -56,7 +62,7 @@ The engine beside llama.cpp (tests/bench/llama.sh builds that; --no-rival does w
   all      [ENGINE without --kernels]
   perplexity [--kernels avx2] [--no-rival]
   embeddings [--quick] [--rounds N] [--threads N] [--batches 1,8,32] [--kernels avx2] [--no-rival]
-ENGINE: [--quick] [--rounds N] [--models qwen3-0.6b,qwen2.5-1.5b,qwen3-1.7b,qwen2.5-3b,tiny]
+ENGINE: [--quick] [--rounds N] [--models qwen3-0.6b,qwen2.5-1.5b,qwen3-1.7b,qwen2.5-3b,tiny,small,words]
         [--formats q8_0,q4_0,q4_0-pure,q4_k_m,bf16,f16,f32] [--kernels avx2] [--plain-gather] [--svg FILE]
         [--no-rival] [--models-folder DIR] [--tools-folder DIR]
 Build first: cargo build --release -p anchorhold-tests --bins";
@@ -81,11 +87,19 @@ fn main() -> ExitCode {
         Some("all") => engine::run(Part::All, arguments),
         Some("perplexity") => engine::perplexity::run(arguments),
         Some("embeddings") => engine::embeddings::run(arguments),
+        Some("memory") => engine::memory::run(arguments),
+        Some("cadence") => engine::cadence::run(arguments),
+        Some("loading") => engine::loading::run(arguments),
+        Some("https") => engine::https::run(arguments),
+        Some("foreign") => engine::foreign::run(arguments),
         // Parts of others in processes of their own.
         Some("step") => return show_step(seal::step::run(arguments)),
         Some("engine-step") => return show_step(engine::step::run(arguments)),
         Some("perplexity-step") => return show_step(engine::perplexity::step(arguments)),
         Some("embeddings-step") => return show_step(engine::embeddings::step(arguments)),
+        Some("memory-step") => return show_step(engine::memory::step(arguments)),
+        Some("cadence-step") => return show_step(engine::cadence::step(arguments)),
+        Some("loading-step") => return show_step(engine::loading::step(arguments)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -59,7 +59,7 @@ const RULES: &[Rule] = &[
             "anchorhold-attestation",
             "anchorhold-models",
         ],
-        never: &["candle-core", "tokenizers", "minijinja", "reqwest"],
+        never: &["candle-core", "reqwest"],
     },
     Rule {
         package: "xtask",

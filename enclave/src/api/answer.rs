@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use crate::api::ApiState;
 use crate::api::buffer::WipedBuffer;
 use crate::api::error::ApiError;
+use crate::api::ids::{Gathered, Ids};
 
 /// Which endpoint's shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct Envelope {
     include_usage: bool,
     /// Characters of the answer so far; completions tell where each token begins.
     offset: usize,
+    /// Ids were asked for in place of text; those of a whole answer are gathered here.
+    ids: Option<Gathered>,
 }
 
 impl Envelope {
@@ -67,7 +70,21 @@ impl Envelope {
             logprobs,
             include_usage,
             offset: 0,
+            ids: None,
         })
+    }
+
+    /// The same, with ids in place of text.
+    pub(super) fn returning_ids(mut self, asked: bool) -> Self {
+        self.ids = asked.then(Gathered::default);
+        self
+    }
+
+    /// Keeps the ids of a piece for [`Self::whole`].
+    pub(super) fn gather(&mut self, piece: &Delta) {
+        if let Some(ids) = &mut self.ids {
+            ids.extend(&piece.ids);
+        }
     }
 
     /// The chunk that says who speaks; only chats have one.
@@ -83,13 +100,16 @@ impl Envelope {
     pub(super) fn piece(&mut self, piece: &Delta) -> WipedBuffer {
         let tokens = self.logprobs.then_some(piece.tokens.as_slice());
         let text = piece.text.as_str();
+        let ids = self.ids.as_ref().map(|_| Ids { ids: &piece.ids });
         match self.style {
             Style::Chat => {
                 let delta = ChatDelta {
                     role: None,
                     content: Some(text),
                 };
-                self.chunk(&[chat_choice(delta, tokens, None)])
+                let mut choice = chat_choice(delta, tokens, None);
+                choice.anchorhold = ids;
+                self.chunk(&[choice])
             }
             Style::Completion => {
                 let offset = self.offset;
@@ -97,7 +117,9 @@ impl Envelope {
                     .tokens
                     .iter()
                     .fold(offset, |at, info| at + characters(&info.token));
-                self.chunk(&[completion_choice(text, tokens, offset, None)])
+                let mut choice = completion_choice(text, tokens, offset, None);
+                choice.anchorhold = ids;
+                self.chunk(&[choice])
             }
         }
     }
@@ -123,6 +145,7 @@ impl Envelope {
         let tokens = self.logprobs.then_some(tokens);
         let reason = reason_name(finish.reason);
         let usage = Some(Some(finish.usage.into()));
+        let ids = self.ids.as_ref().map(|ids| Ids { ids: ids.as_slice() });
         match self.style {
             Style::Chat => {
                 let choice = WholeChoice {
@@ -134,11 +157,13 @@ impl Envelope {
                     },
                     logprobs: tokens.map(ChatLogprobs),
                     finish_reason: reason,
+                    anchorhold: ids,
                 };
                 self.document("chat.completion", &[choice], usage)
             }
             Style::Completion => {
-                let choice = completion_choice(text, tokens, 0, Some(reason));
+                let mut choice = completion_choice(text, tokens, 0, Some(reason));
+                choice.anchorhold = ids;
                 self.document("text_completion", &[choice], usage)
             }
         }
@@ -226,6 +251,8 @@ struct WholeChoice<'a> {
     message: ChatMessage<'a>,
     logprobs: Option<ChatLogprobs<'a>>,
     finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchorhold: Option<Ids<'a>>,
 }
 
 #[derive(Serialize)]
@@ -241,6 +268,8 @@ struct ChatChoice<'a> {
     delta: ChatDelta<'a>,
     logprobs: Option<ChatLogprobs<'a>>,
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchorhold: Option<Ids<'a>>,
 }
 
 #[derive(Default, Serialize)]
@@ -261,6 +290,7 @@ fn chat_choice<'a>(
         delta,
         logprobs: tokens.map(ChatLogprobs),
         finish_reason,
+        anchorhold: None,
     }
 }
 
@@ -270,6 +300,8 @@ struct CompletionChoice<'a> {
     text: &'a str,
     logprobs: Option<CompletionLogprobs<'a>>,
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchorhold: Option<Ids<'a>>,
 }
 
 fn completion_choice<'a>(
@@ -283,6 +315,7 @@ fn completion_choice<'a>(
         text,
         logprobs: tokens.map(|tokens| CompletionLogprobs { tokens, offset }),
         finish_reason,
+        anchorhold: None,
     }
 }
 

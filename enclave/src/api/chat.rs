@@ -21,6 +21,7 @@ use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, Text};
 use crate::api::generation;
+use crate::api::ids;
 use crate::api::sampling::{self, Delivery};
 use crate::engine::backend::{Order, Prompt};
 use crate::limits;
@@ -38,16 +39,22 @@ pub(super) async fn complete(
 fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
     let mut fields = Fields::parse(text, None)?;
     api.check_model(&mut fields)?;
-    let messages = messages(&mut fields)?;
+    let extension = ids::extension(&mut fields)?;
+    let prompt = match extension.prompt_ids {
+        // Messages beside them are refused with what nobody takes.
+        Some(ids) => Prompt::Ids(ids),
+        None => Prompt::Chat(messages(&mut fields)?),
+    };
     let max_tokens = sampling::within(max_tokens(&mut fields)?, api.limits.max_tokens)?;
     let logprobs = logprobs(&mut fields)?;
-    let sampling = sampling::sampling(&mut fields, max_tokens, logprobs)?;
+    let mut sampling = sampling::sampling(&mut fields, max_tokens, logprobs)?;
+    sampling.return_ids = extension.return_ids;
     let delivery = sampling::delivery(&mut fields)?;
     sampling::text_format(&mut fields)?;
     fields.only("modalities", vec![Cow::Borrowed("text")], "[\"text\"]")?;
     fields.finish()?;
     let order = Order {
-        prompt: Prompt::Chat(messages),
+        prompt,
         sampling,
         most_tokens: api.limits.max_tokens,
     };

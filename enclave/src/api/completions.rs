@@ -19,6 +19,7 @@ use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, Text, one_or_many};
 use crate::api::generation;
+use crate::api::ids;
 use crate::api::sampling::{self, Delivery};
 use crate::engine::backend::{Order, Prompt};
 use crate::limits;
@@ -36,11 +37,17 @@ pub(super) async fn complete(
 fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
     let mut fields = Fields::parse(text, None)?;
     api.check_model(&mut fields)?;
-    let prompt = Prompt::Text(prompt(&mut fields)?);
+    let extension = ids::extension(&mut fields)?;
+    let prompt = match extension.prompt_ids {
+        // A text beside them is refused with what nobody takes.
+        Some(ids) => Prompt::Ids(ids),
+        None => Prompt::Text(prompt(&mut fields)?),
+    };
     let max_tokens = ("max_tokens", sampling::token_limit(&mut fields, "max_tokens")?);
     let max_tokens = sampling::within(max_tokens, api.limits.max_tokens)?;
     let logprobs = logprobs(&mut fields)?;
-    let sampling = sampling::sampling(&mut fields, max_tokens, logprobs)?;
+    let mut sampling = sampling::sampling(&mut fields, max_tokens, logprobs)?;
+    sampling.return_ids = extension.return_ids;
     let delivery = sampling::delivery(&mut fields)?;
     fields.only("echo", false, "false")?;
     fields.only::<u64>("best_of", 1, "1")?;

@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::api::error::ApiError;
 
-/// Names a request or a message may carry: OpenAI's (API reference of 2026-11) and the sampling extensions
-/// that other open servers share. A name in this list can be repeated to the caller.
+/// Names a request or a message may carry: OpenAI's (API reference of 2026-11), the sampling extensions
+/// that other open servers share, and our own about ids. A name in this list can be repeated to the caller.
 const NAMES: &[&str] = &[
+    "anchorhold",
     "annotations",
     "audio",
     "best_of",
@@ -52,10 +53,12 @@ const NAMES: &[&str] = &[
     "prompt_cache_key",
     "prompt_cache_options",
     "prompt_cache_retention",
+    "prompt_ids",
     "reasoning_effort",
     "refusal",
     "repetition_penalty",
     "response_format",
+    "return_ids",
     "role",
     "safety_identifier",
     "seed",

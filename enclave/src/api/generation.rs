@@ -71,7 +71,8 @@ pub(super) async fn answer(
     delivery: Delivery,
 ) -> Result<Response, ApiError> {
     let logprobs = order.sampling.logprobs.is_some();
-    let envelope = Envelope::new(style, &api, logprobs, delivery.include_usage)?;
+    let envelope = Envelope::new(style, &api, logprobs, delivery.include_usage)?
+        .returning_ids(order.sampling.return_ids);
     let draft = api.receipts.draft(caller.bound, body.bytes())?;
     drop(body);
     api.metrics.request();
@@ -113,6 +114,7 @@ impl Work {
                 Reply::Started => {}
                 Reply::Piece(piece) => {
                     text.push(piece.text.as_bytes());
+                    self.envelope.gather(&piece);
                     tokens.extend(piece.tokens);
                 }
                 Reply::Finished(finish) => break finish,

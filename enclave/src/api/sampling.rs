@@ -78,6 +78,7 @@ pub(super) fn sampling(
         presence_penalty: penalty(fields, "presence_penalty")?,
         frequency_penalty: penalty(fields, "frequency_penalty")?,
         logprobs,
+        return_ids: false,
     })
 }
 

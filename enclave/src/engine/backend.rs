@@ -32,6 +32,8 @@ pub enum Prompt {
     Text(Zeroizing<String>),
     /// Messages, through the model's chat template.
     Chat(Vec<ChatMessage>),
+    /// Tokens that whoever asks has made.
+    Ids(Zeroizing<Vec<u32>>),
 }
 
 /// A text to generate.

@@ -68,12 +68,18 @@ impl Backend for Model {
 fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
     let context = decoder.info().context_length;
     let too_long = Refusal::ContextExceeded { limit: context };
+    let not_a_prompt = |error| match error {
+        PromptError::Empty => Refusal::EmptyPrompt,
+        PromptError::TooLong => too_long,
+        PromptError::UnknownId => Refusal::Sampling {
+            field: "prompt_ids",
+            bounds: "ids of the model's own tokenizer",
+        },
+        PromptError::Failed => Refusal::Failed,
+    };
     let prompt = match order.prompt {
-        Prompt::Text(text) => decoder.text_prompt(&text).map_err(|error| match error {
-            PromptError::Empty => Refusal::EmptyPrompt,
-            PromptError::TooLong => too_long,
-            PromptError::Failed => Refusal::Failed,
-        })?,
+        Prompt::Text(text) => decoder.text_prompt(&text).map_err(not_a_prompt)?,
+        Prompt::Ids(ids) => decoder.ids_prompt(ids).map_err(not_a_prompt)?,
         Prompt::Chat(messages) => decoder.chat_prompt(&messages).map_err(|error| match error {
             ChatError::NoTemplate => Refusal::NoChatTemplate,
             ChatError::Empty => Refusal::EmptyPrompt,

@@ -142,6 +142,7 @@ impl Backend for Fake {
         let text = match order.prompt {
             Prompt::Text(text) => text,
             Prompt::Chat(mut messages) => messages.pop().ok_or(Refusal::EmptyPrompt)?.content,
+            Prompt::Ids(ids) => Zeroizing::new(ids.iter().map(|id| format!("{id} ")).collect()),
         };
         match text.as_str() {
             "long" => return Err(Refusal::ContextExceeded { limit: 32 }),
@@ -262,5 +263,6 @@ fn delta(word: &str, sampling: &SamplingParams) -> Delta {
     Delta {
         text: Zeroizing::new(word.to_owned()),
         tokens: sampling.logprobs.map(info).into_iter().collect(),
+        ids: Zeroizing::new(Vec::new()),
     }
 }

@@ -46,7 +46,7 @@ pub enum Refusal {
         /// Tokens the model takes.
         limit: usize,
     },
-    /// A sampling parameter is out of its bounds.
+    /// A sampling parameter, or an id of the prompt, is out of its bounds.
     Sampling {
         /// The parameter.
         field: &'static str,

@@ -439,3 +439,37 @@ async fn texts_are_embedded_in_order_until_one_is_refused() {
     assert_eq!(seen.steps(), 3);
     assert_eq!(world.ask("a").err(), Some(Refusal::WrongModelKind));
 }
+
+/// How long anybody waits, in passes: what that takes in time is `anchorhold-bench cadence`.
+#[tokio::test]
+async fn a_newcomers_first_word_comes_a_step_after_its_slices_and_nobody_misses_a_pass() {
+    const SLICES: usize = 3;
+    let (fake, seen) = Fake::decoder();
+    let world = World::new(fake, 64, 0);
+    let mut running = Vec::new();
+    for _ in 1..RUNNING {
+        let mut answering = world.ask("endless").unwrap();
+        pieces(&mut answering, 1).await;
+        running.push(answering);
+    }
+    let prompt = vec!["a"; SLICES * SLICE].join(" ");
+    for _ in 0..4 {
+        assert!(whole(world.ask(&prompt).unwrap()).await.1.is_ok());
+    }
+    drop(running);
+    world.engine.stop();
+    world.engine.stopped().await;
+    let passes = seen.passes();
+    for newcomer in RUNNING - 1..RUNNING + 3 {
+        let own = passes_of(&seen, newcomer);
+        let first_word = own.iter().position(|(_, did)| *did == Did::Word);
+        assert_eq!(first_word, Some(SLICES), "{own:?}");
+        let (joined, said) = (own[0].0, own[SLICES].0);
+        assert_eq!(said - joined, SLICES, "each pass has a slice of it");
+        for pass in &passes[joined..=said] {
+            for running in 0..RUNNING - 1 {
+                assert!(pass.contains(&(running, Did::Word)), "{running} in {pass:?}");
+            }
+        }
+    }
+}

@@ -33,6 +33,7 @@ mod files;
 mod proxy;
 mod receipt;
 mod talk;
+mod tokenise;
 mod verify;
 
 /// What a client does.
@@ -68,6 +69,9 @@ pub enum ClientCommand {
         /// Write the proxy's token to this new file (mode 0600, removed when the proxy stops) and do not print it
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
+        /// How texts go out
+        #[command(flatten)]
+        tokenise: tokenise::Tokenise,
     },
     /// Receipts that were kept
     #[command(subcommand)]
@@ -218,7 +222,8 @@ pub async fn run(command: ClientCommand, output: &Output) -> Result<Exit, Failur
             with,
             listen,
             token_file,
-        } => proxy::run(&whom, &with, listen, token_file.as_deref(), output).await,
+            tokenise,
+        } => proxy::run(&whom, &with, listen, token_file.as_deref(), &tokenise, output).await,
         ClientCommand::Receipt(ReceiptCommand::Verify {
             file,
             policy,

@@ -24,10 +24,12 @@ pub mod access;
 pub(super) mod answer;
 mod forward;
 pub mod listen;
+pub mod tokens;
 
 use self::access::{Access, Token};
 use self::answer::Fault;
 use self::listen::{Listener, Place};
+use self::tokens::Tokens;
 use super::enclave::Enclave;
 use super::error::ClientError;
 use super::kept::Keeper;
@@ -49,6 +51,7 @@ struct Shared {
     enclave: Arc<Enclave>,
     api_key: Option<HeaderValue>,
     keeper: Option<Keeper>,
+    tokens: Option<Arc<Tokens>>,
     notices: Notices,
 }
 
@@ -75,6 +78,8 @@ pub struct Settings {
     pub api_key: Option<HeaderValue>,
     /// Where to keep receipts.
     pub keeper: Option<Keeper>,
+    /// What makes ids of texts, where texts are not to reach the enclave.
+    pub tokens: Option<Tokens>,
     /// Who is told of refusals.
     pub notices: Notices,
 }
@@ -108,6 +113,7 @@ impl Proxy {
             enclave,
             api_key,
             keeper,
+            tokens,
             notices,
             ..
         } = settings;
@@ -118,6 +124,7 @@ impl Proxy {
                 enclave,
                 api_key,
                 keeper,
+                tokens: tokens.map(Arc::new),
                 notices,
             },
         })

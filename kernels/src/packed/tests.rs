@@ -263,3 +263,69 @@ fn wrong_shapes_and_lengths_are_refused() {
         })
     );
 }
+
+/// Whoever packs which rows, the bytes are the same.
+#[test]
+fn groups_make_the_matrix_that_single_rows_make() {
+    for format in BlockFormat::ALL {
+        let inputs = 3 * format.block_weights().max(11);
+        for (precision, outputs) in [
+            (Precision::of(format), 83),
+            (Precision::Q8, 64),
+            (Precision::Q4, 1),
+        ] {
+            if matches!(format, BlockFormat::Q4K | BlockFormat::Q6K) && precision != Precision::of(format) {
+                continue;
+            }
+            let (rows, one_by_one) = random_matrix(format, precision, outputs, inputs, 7);
+            for step in [1usize, 16, 40, 1000] {
+                let mut builder = Matrix::builder(precision, outputs, inputs).unwrap();
+                let mut packed = 0;
+                while packed < outputs {
+                    let groups = builder.groups(step).unwrap();
+                    packed = groups.last().unwrap().rows().end;
+                    // The last first: the order is nobody's business.
+                    std::thread::scope(|scope| {
+                        for group in groups.into_iter().rev() {
+                            let own: Vec<&[u8]> = rows[group.rows()].iter().map(Vec::as_slice).collect();
+                            scope.spawn(move || group.pack(format, &own).unwrap());
+                        }
+                    });
+                }
+                let matrix = builder.finish().unwrap();
+                let same = for_tiles!(matrix.tiles(), tiles => tiles.bytes().to_vec())
+                    == for_tiles!(one_by_one.tiles(), tiles => tiles.bytes().to_vec());
+                assert!(same, "{format:?} as {precision:?} by {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_that_is_not_packed_is_missed() {
+    let row = [0u8; 4];
+    let mut builder = Matrix::builder(Precision::F32, 64, 1).unwrap();
+    let mut groups = builder.groups(64).unwrap();
+    assert_eq!(groups.len(), 2);
+    let first = groups.remove(0);
+    let too_few = first.pack(BlockFormat::F32, &[&row[..]; 31]);
+    assert_eq!(
+        too_few,
+        Err(PackError::Rows {
+            expected: 32,
+            found: 31
+        })
+    );
+    let refused = groups
+        .remove(0)
+        .pack(BlockFormat::F32, &[&f32::NAN.to_le_bytes()[..]; 32]);
+    assert_eq!(refused, Err(PackError::NotFinite { row: 32 }));
+    assert!(builder.groups(64).unwrap().is_empty());
+    assert_eq!(
+        builder.finish().err(),
+        Some(PackError::Rows {
+            expected: 64,
+            found: 0
+        })
+    );
+}

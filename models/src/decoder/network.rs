@@ -132,6 +132,7 @@ impl Network {
             weights: tables + self.blocks.iter().map(Block::bytes).sum::<u64>(),
             kv: self.pages.bytes() as u64,
             scratch: scratch.bytes(&self.config),
+            program: limits::PROGRAM_BYTES + limits::TOKEN_BYTES * self.config.vocabulary as u64,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::testdata;
 use crate::weights::Weights;
 
 mod batch;
+mod cadence;
 
 /// Absolute, as the makers of the references advise for 32-bit floats.
 const TOLERANCE: f32 = 1e-3;
@@ -55,7 +56,7 @@ fn tiny(name: &str, options: &LoadOptions) -> (Network, Value) {
     let config: Value = testdata::json(path.join("config.json"));
     let family = Family::of(config["architectures"][0].as_str().unwrap()).unwrap();
     let config = testdata::with_config(&config, |keys| DecoderConfig::read(family, keys)).unwrap();
-    let mut files = ModelFiles::for_tests(testdata::folder(&path));
+    let mut files = ModelFiles::of_bytes(testdata::folder(&path));
     let network = Network::load(Weights::open(&mut files, &()).unwrap(), config, options).unwrap();
     (network, testdata::json(path.join("reference.json")))
 }

@@ -19,7 +19,7 @@ fn the_tiny_bert_agrees_with_transformers() {
     let config: Value = testdata::json(path.join("config.json"));
     let reference: Value = testdata::json(path.join("reference.json"));
     let config = testdata::with_config(&config, EmbedderConfig::read).unwrap();
-    let mut files = ModelFiles::for_tests(testdata::folder(&path));
+    let mut files = ModelFiles::of_bytes(testdata::folder(&path));
     let network = Network::load(
         Weights::open(&mut files, &()).unwrap(),
         config,

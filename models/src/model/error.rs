@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::name::ShownName;
 use crate::gguf::error::GgufError;
+use crate::sealed::error::UnsealError;
 
 /// A model's files are refused. Nothing partly loaded is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub enum LoadError {
         /// Rows of the embedding table.
         weights: usize,
     },
+    /// A part of the sealed file could not be read a second time, or has changed since the first.
+    Again(UnsealError),
     /// An operation was given sizes that do not fit, which no file should be able to cause.
     Compute,
 }
@@ -161,6 +164,7 @@ impl fmt::Display for LoadError {
                     "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows"
                 )
             }
+            Self::Again(error) => write!(f, "the sealed file was read again: {error}"),
             Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
@@ -187,6 +191,7 @@ impl LoadError {
             } => "seal the F32, F16 or BF16 form of the model",
             Self::Tensor { .. } => "configuration and weights must be of the same model and revision",
             Self::VocabularyMismatch { .. } => "tokenizer and weights must be of the same model and revision",
+            Self::Again(error) => error.hint(),
             Self::Compute => "report this as a defect",
         }
     }

@@ -3,23 +3,21 @@
 //! Why apart: loading takes each file out and wipes it as soon as it is used up.
 //!
 //! # Invariants
-//! Outside tests only an [`UnsealedModel`] becomes one, so nothing unauthenticated is ever parsed.
+//! Outside tests only an `UnsealedModel` becomes one, or files that a pinned manifest lists ([`crate::wording`]): nothing
+//! unauthenticated is ever parsed.
 
 use std::collections::BTreeMap;
 
-use crate::unsealed::{Plaintext, UnsealedModel};
+use crate::unsealed::Plaintext;
+#[cfg(feature = "inference")]
+use crate::unsealed::UnsealedModel;
 
 pub(crate) struct ModelFiles(BTreeMap<String, Plaintext>);
 
 impl ModelFiles {
-    pub(crate) fn new(mut model: UnsealedModel) -> Self {
-        let names: Vec<String> = model.names().map(str::to_owned).collect();
-        Self(
-            names
-                .into_iter()
-                .filter_map(|name| model.take(&name).map(|bytes| (name, bytes)))
-                .collect(),
-        )
+    #[cfg(feature = "inference")]
+    pub(crate) fn new(model: UnsealedModel) -> Self {
+        Self(model.into_files())
     }
 
     /// Moves a file out; dropping it wipes it.
@@ -35,8 +33,8 @@ impl ModelFiles {
         self.0.keys().map(String::as_str)
     }
 
-    #[cfg(test)]
-    pub(crate) fn for_tests(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+    /// For [`crate::wording`], which has compared each file with a manifest, and for tests.
+    pub(crate) fn of_bytes(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let plaintext = |bytes: Vec<u8>| {
             let mut plaintext = Plaintext::zeroed(bytes.len());
             plaintext.part_mut(0, bytes.len()).copy_from_slice(&bytes);

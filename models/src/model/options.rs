@@ -61,12 +61,14 @@ pub struct Memory {
     pub kv: u64,
     /// What one pass needs at most.
     pub scratch: u64,
+    /// The program itself and its tokenizer, which are known by measurement: `anchorhold-bench memory`.
+    pub program: u64,
 }
 
 impl Memory {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.weights + self.kv + self.scratch
+        self.weights + self.kv + self.scratch + self.program
     }
 }

@@ -36,6 +36,9 @@ pub struct SamplingParams {
     pub frequency_penalty: f32,
     /// Report each token's log probability, and so many of the likeliest beside it (at most 20).
     pub logprobs: Option<usize>,
+    /// Give out the answer's ids and make no text of them, so that no table is read by what the answer says. Stop texts and log
+    /// probabilities, which come with text, cannot be asked for then.
+    pub return_ids: bool,
 }
 
 impl Default for SamplingParams {
@@ -52,6 +55,7 @@ impl Default for SamplingParams {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             logprobs: None,
+            return_ids: false,
         }
     }
 }
@@ -119,6 +123,16 @@ impl SamplingParams {
                 "logprobs",
                 "at most 20",
                 self.logprobs.is_none_or(|top| top <= limits::TOP_LOGPROBS),
+            ),
+            (
+                "logprobs",
+                "left out where ids are returned",
+                !self.return_ids || self.logprobs.is_none(),
+            ),
+            (
+                "stop",
+                "left out where ids are returned",
+                !self.return_ids || self.stop.is_empty(),
             ),
             (
                 "stop",

@@ -19,6 +19,8 @@ use crate::name::Class;
 use crate::secret::Secret;
 use crate::unsealed::UnsealedModel;
 
+#[cfg(feature = "inference")]
+mod again;
 mod collision;
 mod faults;
 mod round_trip;

@@ -10,6 +10,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+#[cfg(feature = "inference")]
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -25,6 +27,8 @@ use crate::progress::Progress;
 use crate::sealed::error::{Field, UnsealError};
 use crate::sealed::header::{Header, fill};
 use crate::sealed::stream::{COMMITMENT, Layout, SEALED_CHUNK, chunk_key_if_committed};
+#[cfg(feature = "inference")]
+use crate::unsealed::again::{Again, Source};
 use crate::unsealed::{Plaintext, UnsealedModel};
 
 /// What a configuration pins: a sealed file that differs is refused. There is no way to leave one out.
@@ -73,6 +77,44 @@ impl SealedModel<File> {
     }
 }
 
+#[cfg(feature = "inference")]
+impl SealedModel<File> {
+    /// As [`Self::unseal`], for weights that are to become smaller than they lie in the file: what is checked of a safetensors file
+    /// is not kept, and comes from the sealed file again when it is packed. That takes a second reading and decrypting, and in
+    /// place of the whole file a few MiB of memory.
+    ///
+    /// # Errors
+    /// As [`Self::unseal`]. A file that changes afterwards fails to load.
+    pub fn unseal_sparing(
+        self,
+        key: ModelKey,
+        expected: &Expected,
+        progress: &dyn Progress,
+    ) -> Result<UnsealedModel, UnsealError> {
+        let io = |error: std::io::Error| UnsealError::Io(error.kind());
+        // A device or a pipe may give something else at the same place, or nothing.
+        if !self.reader.metadata().map_err(io)?.is_file() {
+            return self.unseal(key, expected, progress);
+        }
+        let file = self.reader.try_clone().map_err(io)?;
+        let chunks_at = self.prefix_length + COMMITMENT as u64;
+        let layout = Layout::new(self.header.plaintext_length);
+        let (manifest, mut target, key) = self.open_all(key, expected, progress, true)?;
+        let source = Arc::new(Source {
+            file,
+            key,
+            layout,
+            chunks_at,
+        });
+        target.read_again_from(&manifest, layout, &source);
+        Ok(UnsealedModel::new(
+            manifest,
+            expected.manifest_sha256,
+            target.finish()?,
+        ))
+    }
+}
+
 impl<R: Read + Send> SealedModel<R> {
     /// Reads the header of a sealed model from its first byte on.
     ///
@@ -106,11 +148,24 @@ impl<R: Read + Send> SealedModel<R> {
     /// # Errors
     /// [`UnsealError`], for the first check that fails in the fixed order; nothing is kept.
     pub fn unseal(
-        mut self,
+        self,
         key: ModelKey,
         expected: &Expected,
         progress: &dyn Progress,
     ) -> Result<UnsealedModel, UnsealError> {
+        let (manifest, target, _) = self.open_all(key, expected, progress, false)?;
+        let files = target.finish()?;
+        Ok(UnsealedModel::new(manifest, expected.manifest_sha256, files))
+    }
+
+    /// Decrypts and checks everything; with `sparing`, bytes of safetensors files are not kept but their digests are.
+    fn open_all(
+        mut self,
+        key: ModelKey,
+        expected: &Expected,
+        progress: &dyn Progress,
+        sparing: bool,
+    ) -> Result<(Manifest, Target, ChunkKey), UnsealError> {
         self.compare(expected)?;
         let mut commitment = [0; COMMITMENT];
         fill(&mut self.reader, &mut commitment)?;
@@ -127,14 +182,13 @@ impl<R: Read + Send> SealedModel<R> {
         };
         let first = chunks.first()?;
         let (manifest, front) = read_manifest(&first, expected.manifest_sha256, layout)?;
-        let mut target = Target::new(&manifest);
+        let mut target = Target::new(&manifest, sparing);
         target.copy(&first[front..]);
         target.check(&manifest)?;
         progress.advance(first.len() as u64);
         drop(first);
         chunks.rest(&manifest, &mut target, progress)?;
-        let files = target.finish()?;
-        Ok(UnsealedModel::new(manifest, expected.manifest_sha256, files))
+        Ok((manifest, target, chunks.key))
     }
 
     fn compare(&self, expected: &Expected) -> Result<(), UnsealError> {
@@ -250,7 +304,7 @@ fn read_batch(
     buffer: &mut Vec<u8>,
 ) -> Result<usize, UnsealError> {
     let left = usize::try_from(layout.count() - index).unwrap_or(usize::MAX);
-    let count = left.min(batch());
+    let count = left.min(batch()).min(limits::UNSEAL_BATCH);
     if count == 0 {
         return Ok(0);
     }
@@ -316,10 +370,15 @@ struct Target {
     /// The first file whose tree was not yet found equal, and the leaves it has so far.
     unchecked: usize,
     leaves: Vec<Digest<32>>,
+    /// Weights are not kept.
+    sparing: bool,
+    /// By the numbers of files that are not kept: the digests of their pieces.
+    #[cfg(feature = "inference")]
+    spared: Vec<(usize, Vec<Digest<32>>)>,
 }
 
 impl Target {
-    fn new(manifest: &Manifest) -> Self {
+    fn new(manifest: &Manifest, sparing: bool) -> Self {
         let size =
             |size: u64| usize::try_from(size).expect("the configured limit is below the address space");
         let files = manifest
@@ -332,6 +391,9 @@ impl Target {
             at: 0,
             unchecked: 0,
             leaves: Vec::new(),
+            sparing,
+            #[cfg(feature = "inference")]
+            spared: Vec::new(),
         }
     }
 
@@ -381,7 +443,7 @@ impl Target {
 
     /// Hashes the pieces that became whole; compares the tree of each file that did.
     fn check(&mut self, manifest: &Manifest) -> Result<(), UnsealError> {
-        while let Some(file) = self.files.get(self.unchecked) {
+        while let Some(file) = self.files.get_mut(self.unchecked) {
             let filled = match self.unchecked.cmp(&self.file) {
                 std::cmp::Ordering::Less => file.len(),
                 std::cmp::Ordering::Equal => self.at,
@@ -392,19 +454,47 @@ impl Target {
             let from = (self.leaves.len() * CHUNK).min(until);
             let pieces = file[from..until].par_chunks(CHUNK).map(tree::leaf);
             self.leaves.extend(pieces.collect::<Vec<_>>());
+            let listed = &manifest.files()[self.unchecked];
+            let spared = self.sparing && listed.name.ends_with(".safetensors");
+            #[cfg(feature = "inference")]
+            if spared {
+                file.use_up(from..until);
+            }
             if !whole {
                 return Ok(());
             }
-            let listed = &manifest.files()[self.unchecked];
             if tree::root(&self.leaves) != listed.tree {
                 return Err(UnsealError::FileDigest {
                     name: listed.name.clone(),
                 });
             }
-            self.leaves.clear();
+            let leaves = std::mem::take(&mut self.leaves);
+            #[cfg(feature = "inference")]
+            if spared {
+                self.spared.push((self.unchecked, leaves));
+            }
+            #[cfg(not(feature = "inference"))]
+            drop((spared, leaves));
             self.unchecked += 1;
         }
         Ok(())
+    }
+
+    /// What was not kept is to come from the sealed file.
+    #[cfg(feature = "inference")]
+    fn read_again_from(&mut self, manifest: &Manifest, layout: Layout, source: &Arc<Source>) {
+        let front = layout.plaintext_length() - manifest.total_size();
+        for (number, leaves) in std::mem::take(&mut self.spared) {
+            let before: u64 = manifest.files()[..number].iter().map(|file| file.size).sum();
+            let file = &mut self.files[number];
+            let size = file.len();
+            file.read_again_from(Again {
+                source: Arc::clone(source),
+                begin: front + before,
+                size,
+                leaves,
+            });
+        }
     }
 
     /// The files, once every one of them was found equal.

@@ -14,7 +14,7 @@ pub(crate) struct RawTensor {
     pub(super) name: String,
     pub(super) file: usize,
     pub(super) place: Range<usize>,
-    /// The place, and what is between it and the next tensor.
+    /// What of the place was not used up yet, and what is between it and the next tensor.
     pub(super) span: Range<usize>,
     pub(super) format: BlockFormat,
     pub(super) rows: usize,

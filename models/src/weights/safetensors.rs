@@ -33,12 +33,13 @@ impl Weights<'_> {
         Ok(())
     }
 
-    fn add_shard(&mut self, file: &str, bytes: Plaintext) -> Result<(), LoadError> {
+    fn add_shard(&mut self, file: &str, mut bytes: Plaintext) -> Result<(), LoadError> {
         let refuse = |problem| LoadError::File {
             file: ShownName::new(file),
             problem,
         };
         let unsound = || refuse(FileProblem::NotSafetensors);
+        bytes.bring(0..bytes.len().min(8)).map_err(LoadError::Again)?;
         let length = bytes
             .first_chunk::<8>()
             .map(|length| u64::from_le_bytes(*length))
@@ -46,6 +47,11 @@ impl Weights<'_> {
         if length > limits::WEIGHTS_HEADER_BYTES {
             return Err(refuse(FileProblem::TooLarge(limits::WEIGHTS_HEADER_BYTES)));
         }
+        let end = usize::try_from(length)
+            .ok()
+            .and_then(|length| length.checked_add(8));
+        let end = end.filter(|end| *end <= bytes.len()).ok_or_else(unsound)?;
+        bytes.bring(0..end).map_err(LoadError::Again)?;
         // Checks that the tensors lie one after the other, fill the file exactly and have their shapes' sizes.
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|_| unsound())?;
         let start = header.checked_add(8).ok_or_else(unsound)?;

@@ -11,7 +11,7 @@ use crate::testdata::safetensors;
 
 fn open(files: Vec<(&str, Vec<u8>)>) -> Result<Weights<'static>, LoadError> {
     let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
-    Weights::open(&mut ModelFiles::for_tests(files), &())
+    Weights::open(&mut ModelFiles::of_bytes(files), &())
 }
 
 fn single(bytes: Vec<u8>) -> Result<Weights<'static>, LoadError> {
@@ -164,6 +164,13 @@ fn broken_files_are_refused_without_a_panic() {
 
 /// Tensors of a GGUF file whose names are a decoder's, heads of 4 numbers.
 fn of_gguf(tensors: &[(&str, &[u64], u32, &[u8])]) -> Result<Weights<'static>, LoadError> {
+    of_gguf_with_heads(4, tensors)
+}
+
+fn of_gguf_with_heads(
+    width: usize,
+    tensors: &[(&str, &[u64], u32, &[u8])],
+) -> Result<Weights<'static>, LoadError> {
     let mut file = Written::default();
     for (name, shape, kind, bytes) in tensors {
         file.tensor(name, shape, *kind, bytes);
@@ -171,8 +178,10 @@ fn of_gguf(tensors: &[(&str, &[u64], u32, &[u8])]) -> Result<Weights<'static>, L
     let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, bytes.len() as u64).unwrap();
     let listed = gguf.tensors().iter().map(Tensor::listed).collect();
-    let names = Names::GgufDecoder { interleaved: Some(4) };
-    let mut files = ModelFiles::for_tests([("m.gguf".to_owned(), bytes.clone())]);
+    let names = Names::GgufDecoder {
+        interleaved: Some(width),
+    };
+    let mut files = ModelFiles::of_bytes([("m.gguf".to_owned(), bytes.clone())]);
     Weights::of_gguf(files.take("m.gguf").unwrap(), listed, names, &())
 }
 
@@ -409,4 +418,56 @@ fn shards_are_joined_by_their_index_and_tensors_come_once() {
     assert_eq!(tensor_problem(twice), TensorProblem::Twice);
     assert!(open(vec![(INDEX, b"{\"weight_map\": {\"a\": 1}}".to_vec())]).is_err());
     assert_eq!(open(vec![]).map(|_| ()), Err(LoadError::MissingFile(SINGLE)));
+}
+
+/// More rows than are packed at a time, with heads that are no whole number of tiles.
+#[test]
+fn a_matrix_is_packed_in_order_and_its_file_is_wiped() {
+    const HEAD: usize = 24;
+    let (rows, width) = (HEAD * 350, 1024);
+    assert!(rows * width * 4 > 2 * crate::limits::inference::PACK_BYTES);
+    let values: Vec<f32> = (0..rows * width)
+        .map(|index| (index / width * 3 + index % 7) as f32)
+        .collect();
+    let mut weights = of_gguf_with_heads(
+        HEAD,
+        &[
+            (
+                "blk.0.attn_q.weight",
+                &[rows as u64, width as u64],
+                0,
+                &f32s(&values),
+            ),
+            ("output.weight", &[2], 0, &f32s(&[1.0, 2.0])),
+        ],
+    )
+    .unwrap();
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    let packed = weights
+        .pack(name, (rows, width), anchorhold_kernels::Precision::of)
+        .unwrap();
+    let mut row = vec![0.0; width];
+    for index in 0..rows {
+        packed.row(index, &mut row);
+        let lies = raw::interleaved(index, HEAD);
+        assert_eq!(row, values[lies * width..][..width], "row {index}");
+    }
+    let left = weights.files[0].bytes.as_ref().unwrap();
+    let end = left.len() - 8;
+    assert!(left[..end].iter().all(|byte| *byte == 0));
+    assert_eq!(*weights.take("lm_head.weight", &[2]).unwrap(), [1.0, 2.0]);
+    assert_eq!(weights.finish(|_| false), Ok((rows * width + 2) as u64));
+}
+
+#[test]
+fn the_first_row_that_is_no_number_is_refused_with_its_tensor() {
+    let mut values = vec![1.0f32; 64 * 1024];
+    values[40 * 1024 + 3] = f32::INFINITY;
+    let mut weights = single(safetensors(&[("a", "F32", &[64, 1024], &f32s(&values))])).unwrap();
+    let refused = weights.pack("a", (64, 1024), anchorhold_kernels::Precision::of);
+    let message = refused.map(|_| ()).unwrap_err().to_string();
+    assert!(
+        message.contains("tensor a") && message.contains("infinity"),
+        "{message}"
+    );
 }

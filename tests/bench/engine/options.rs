@@ -187,7 +187,7 @@ fn everything(shapes: &[Shape], mixes: &[Mix], quick: bool) -> Vec<Unit> {
     units
 }
 
-fn positive(name: &str, numbers: &[usize]) -> Result<(), Failure> {
+pub(super) fn positive(name: &str, numbers: &[usize]) -> Result<(), Failure> {
     if numbers.contains(&0) {
         return Err(Usage(format!("{name} is at least 1")).into());
     }

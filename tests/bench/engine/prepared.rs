@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anchorhold_models::{
-    Class, Expected, Kek, KeyId, ModelKey, SealOptions, SealedModel, UnsealedModel, seal_dir,
+    Class, Expected, Kek, KeyId, ModelKey, Quantise, SealOptions, SealedModel, UnsealedModel, seal_dir,
 };
 
 use super::quantise::Mix;
 use super::shape::Shape;
 use super::weights;
 use crate::Failure;
+use crate::model::Size;
 
 /// Counts changes to what [`weights`] writes: older models are made anew.
 const VERSION: &str = "1";
@@ -34,6 +35,16 @@ impl Prepared {
         let folder = models.join(format!("{}-{}", shape.name, mix.name()));
         Self::find_or_make(&folder, VERSION, |folder| {
             weights::write(&folder.join(GGUF), shape, mix)
+        })
+    }
+
+    /// Random weights as a folder with safetensors.
+    pub(crate) fn safetensors(models: &Path, size: Size) -> Result<Self, Failure> {
+        let folder = models.join(format!("{}-safetensors", size.name()));
+        Self::find_or_make(&folder, VERSION, |folder| {
+            let made = size.folder(folder)?;
+            fs::remove_dir(folder.join("model"))?;
+            Ok(fs::rename(made, folder.join("model"))?)
         })
     }
 
@@ -91,7 +102,7 @@ impl Prepared {
         self.folder.join(GGUF)
     }
 
-    fn sealed(&self) -> PathBuf {
+    pub(crate) fn sealed(&self) -> PathBuf {
         self.folder.join("model.sealed")
     }
 
@@ -114,6 +125,11 @@ impl Prepared {
 
     /// The way of every model in the enclave, without the broker.
     pub(crate) fn unseal(&self) -> Result<UnsealedModel, Failure> {
+        self.unseal_for(None)
+    }
+
+    /// The same, for weights that may become smaller.
+    pub(crate) fn unseal_for(&self, quantise: Option<Quantise>) -> Result<UnsealedModel, Failure> {
         let kek = Kek::parse(&fs::read(self.folder.join("kek"))?)?;
         let key = kek.unwrap(&fs::read(self.folder.join("key"))?, &key_id()?, Class::Insecure)?;
         let opened = SealedModel::open(&self.sealed())?;
@@ -124,10 +140,48 @@ impl Prepared {
             manifest_sha256: manifest_sha256.ok_or("sealed under a public name")?,
             max_plaintext: u64::MAX,
         };
-        Ok(opened.unseal(key, &expected, &())?)
+        Ok(match quantise {
+            Some(_) => opened.unseal_sparing(key, &expected, &())?,
+            None => opened.unseal(key, &expected, &())?,
+        })
     }
 }
 
 fn key_id() -> Result<KeyId, Failure> {
     Ok("bench".parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use anchorhold_models::{LoadOptions, Model};
+
+    use super::*;
+
+    /// Both sides are given the same file: ours must take every one that is written.
+    #[test]
+    fn every_format_is_read_by_our_loader() {
+        let folder = tempfile::tempdir().unwrap();
+        let shape: Shape = "tiny".parse().unwrap();
+        for mix in Mix::ALL {
+            let prepared = Prepared::random(folder.path(), &shape, mix).unwrap();
+            let options = LoadOptions {
+                threads: 1,
+                ..LoadOptions::default()
+            };
+            let model = Model::load(prepared.unseal().unwrap(), options, &()).unwrap();
+            let Model::Decoder(decoder) = model else {
+                panic!("{}: a decoder was written", mix.name());
+            };
+            let info = decoder.info();
+            assert_eq!((info.layers, info.width), (shape.layers, shape.width));
+            assert_eq!(info.vocabulary, shape.vocabulary);
+            let tensors = shape.tensors(mix);
+            let parameters: usize = tensors.iter().map(|tensor| tensor.outputs * tensor.inputs).sum();
+            assert_eq!(info.parameters, parameters as u64, "{}", mix.name());
+            let prompt = decoder.text_prompt("0123").unwrap();
+            assert_eq!(prompt.len(), 4, "a digit a token");
+            // Found again, and whole.
+            assert_eq!(Prepared::random(folder.path(), &shape, mix).unwrap(), prepared);
+        }
+    }
 }

@@ -46,7 +46,7 @@ impl Family {
     }
 }
 
-/// Numbers of the models' published `config.json`; `tiny` is nobody's.
+/// Numbers of the models' published `config.json`; `tiny`, `small` and `words` (little but a vocabulary) are nobody's.
 pub(crate) const SHAPES: &[Shape] = &[
     Shape {
         name: "tiny",
@@ -54,6 +54,30 @@ pub(crate) const SHAPES: &[Shape] = &[
         vocabulary: 1024,
         width: 256,
         layers: 8,
+        heads: 4,
+        kv_heads: 2,
+        head_width: 64,
+        inner: 512,
+        context: 4096,
+    },
+    Shape {
+        name: "small",
+        family: Family::Qwen3,
+        vocabulary: 8192,
+        width: 768,
+        layers: 12,
+        heads: 12,
+        kv_heads: 4,
+        head_width: 64,
+        inner: 2048,
+        context: 4096,
+    },
+    Shape {
+        name: "words",
+        family: Family::Qwen3,
+        vocabulary: 151_936,
+        width: 256,
+        layers: 2,
         heads: 4,
         kv_heads: 2,
         head_width: 64,

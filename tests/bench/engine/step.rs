@@ -85,7 +85,12 @@ fn rate(decoder: &Decoder, work: Work) -> Result<f64, Failure> {
     Ok((streams * tokens) as f64 / begin.elapsed().as_secs_f64())
 }
 
-fn start(decoder: &Decoder, depth: usize, number: usize, tokens: usize) -> Result<Generation, Failure> {
+pub(super) fn start(
+    decoder: &Decoder,
+    depth: usize,
+    number: usize,
+    tokens: usize,
+) -> Result<Generation, Failure> {
     let prompt = decoder.text_prompt(&prompt(depth, number))?;
     if prompt.len() != depth {
         return Err(format!("a prompt of {depth} digits has {} tokens", prompt.len()).into());
@@ -99,7 +104,7 @@ fn start(decoder: &Decoder, depth: usize, number: usize, tokens: usize) -> Resul
 }
 
 /// Computes all prompts, and with them the first token of each answer.
-fn begin_all(decoder: &Decoder, running: &mut [Generation]) -> Result<(), Failure> {
+pub(super) fn begin_all(decoder: &Decoder, running: &mut [Generation]) -> Result<(), Failure> {
     let mut waiting: Vec<&mut Generation> = running.iter_mut().collect();
     while !waiting.is_empty() {
         let steps = decoder.step(&mut waiting);
@@ -117,7 +122,7 @@ fn begin_all(decoder: &Decoder, running: &mut [Generation]) -> Result<(), Failur
 }
 
 /// So many tokens for each.
-fn go_on(decoder: &Decoder, running: &mut [Generation], tokens: usize) -> Result<(), Failure> {
+pub(super) fn go_on(decoder: &Decoder, running: &mut [Generation], tokens: usize) -> Result<(), Failure> {
     let mut running: Vec<&mut Generation> = running.iter_mut().collect();
     for _ in 0..tokens {
         for step in decoder.step(&mut running) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::tokenise::Tokenise;
 use super::{Whom, With, warn_of_class};
 use crate::client::proxy::access::Access;
 use crate::client::proxy::listen::Place;
@@ -32,6 +33,7 @@ pub(super) async fn run(
     with: &With,
     place: Place,
     token_file: Option<&Path>,
+    tokenise: &Tokenise,
     output: &Output,
 ) -> Result<Exit, Failure> {
     if let (Place::Unix(_), Some(_)) = (&place, token_file) {
@@ -54,6 +56,7 @@ pub(super) async fn run(
         place,
         api_key: with.api_key()?,
         keeper: with.keeper()?,
+        tokens: tokenise.tokens(&enclave, output).await?,
         notices: Arc::new(move |line| talk.talk(&format!("proxy: {line}"))),
     };
     let proxy = Proxy::open(settings).await.map_err(|error| match error {

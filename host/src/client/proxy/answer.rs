@@ -16,6 +16,7 @@ use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::access::Refused;
+use super::tokens::NoTokens;
 use crate::client::error::{ClientError, Stage};
 use crate::client::wiped::Wiped;
 use crate::error::Explain as _;
@@ -70,6 +71,10 @@ pub(super) enum Fault {
     RequestBody,
     /// A proven answer is not to be had.
     Enclave(ClientError),
+    /// The question cannot go out in ids.
+    Tokens(NoTokens),
+    /// The answer did not come in ids.
+    NotIds,
     /// The receipt could not be kept as the person demanded.
     Keep,
 }
@@ -91,6 +96,9 @@ impl Fault {
                 | ClientError::Random => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::BAD_GATEWAY,
             },
+            Self::Tokens(NoTokens::OtherModel) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Tokens(_) => StatusCode::BAD_REQUEST,
+            Self::NotIds => StatusCode::BAD_GATEWAY,
             Self::Keep => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -102,6 +110,8 @@ impl Fault {
             Self::Access(_) | Self::Path | Self::Method | Self::RequestTooLarge | Self::RequestBody => {
                 "invalid_request_error"
             }
+            Self::Tokens(NoTokens::OtherModel) | Self::NotIds => "server_error",
+            Self::Tokens(_) => "invalid_request_error",
             Self::Enclave(_) | Self::Keep => "server_error",
         }
     }
@@ -116,6 +126,8 @@ impl Fault {
             Self::RequestTooLarge => "request_too_large",
             Self::RequestBody => "request_timeout",
             Self::Enclave(error) => error.code(),
+            Self::Tokens(_) => "not_tokenised",
+            Self::NotIds => "answer_not_in_ids",
             Self::Keep => "receipt_not_kept",
         }
     }
@@ -132,6 +144,8 @@ impl Fault {
             Self::RequestTooLarge => "the request is larger than the proxy's limit",
             Self::RequestBody => "the request's body did not arrive",
             Self::Enclave(error) => return format!("anchorhold: {error}; {}", error.hint()),
+            Self::Tokens(why) => return format!("anchorhold: {}", why.message()),
+            Self::NotIds => "the enclave's answer is not in token ids: it may be older than this proxy",
             Self::Keep => "the receipt could not be kept, so the answer is held back",
         };
         format!("anchorhold: {text}")

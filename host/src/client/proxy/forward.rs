@@ -4,7 +4,8 @@
 //!
 //! # Invariants
 //! Only `/v1/` paths, only GET and POST. Of the program's headers only Content-Type and Accept go on; its
-//! Authorization is the proxy's token and never leaves this machine. The body goes on byte for byte. A whole
+//! Authorization is the proxy's token and never leaves this machine. The body goes on byte for byte, or in token ids where
+//! the person wanted that. A whole
 //! answer is handed out after its receipt was checked, and kept where the person wanted that; of a stream the
 //! end mark is.
 
@@ -19,8 +20,9 @@ use tokio::sync::mpsc;
 use super::Shared;
 use super::access::{Access, Admitted};
 use super::answer::{Fault, LocalBody, whole};
+use super::tokens::{Asked, NoTokens, Reading};
 use crate::client::bound::Question;
-use crate::client::exchange::Exchange;
+use crate::client::exchange::{Exchange, Piece, RECEIPT_HEADER};
 use crate::client::kept::KeptReceipt;
 use crate::client::limits;
 use crate::client::wiped::{Wiped, wipe};
@@ -38,6 +40,9 @@ const HOP_BY_HOP: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// How the comment begins that carries the receipt of a stream.
+const RECEIPT_COMMENT: &[u8] = b": anchorhold-receipt ";
 
 /// Answers a local program's request, with its proven answer or with what is wrong.
 pub(super) async fn answer(
@@ -87,6 +92,7 @@ async fn forward(
     let body = tokio::time::timeout(limits::PROXY_BODY, read(body))
         .await
         .map_err(|_| Fault::RequestBody)??;
+    let (body, reading) = in_ids(shared, &parts.method, &path, body).await?;
     let question = Question {
         method: parts.method,
         path,
@@ -99,19 +105,80 @@ async fn forward(
     *response.headers_mut() = back(exchange.headers());
     *response.body_mut() = if exchange.is_stream() {
         let (sender, pieces) = mpsc::channel(limits::STREAM_PIECES);
-        tokio::spawn(pump(shared.clone(), exchange, sender));
+        tokio::spawn(pump(shared.clone(), exchange, sender, reading));
         LocalBody::Pieces(pieces)
     } else {
+        let successful = exchange.status().is_success();
         let answer = exchange.whole().await.map_err(Fault::Enclave)?;
         keep(shared, answer.receipt).await?;
-        whole(answer.body)
+        match (reading, &shared.tokens) {
+            (Some(reading), Some(tokens)) if successful => {
+                // It is of the answer in ids, which is not what goes on.
+                response.headers_mut().remove(RECEIPT_HEADER);
+                whole(reading.whole(tokens, &answer.body).ok_or(Fault::NotIds)?)
+            }
+            _ => whole(answer.body),
+        }
     };
     Ok(response)
 }
 
+/// The body to send. In ids, with what reads its answer, where a proxy that makes them is asked for a text.
+async fn in_ids(
+    shared: &Shared,
+    method: &Method,
+    path: &Uri,
+    body: Wiped,
+) -> Result<(Wiped, Option<Reading>), Fault> {
+    let Some(tokens) = shared.tokens.as_ref().filter(|_| *method == Method::POST) else {
+        return Ok((body, None));
+    };
+    let affirmed = shared.enclave.affirmed().await.map_err(Fault::Enclave)?;
+    if affirmed.identity.manifest_sha256() != tokens.manifest_sha256() {
+        return Err(Fault::Tokens(NoTokens::OtherModel));
+    }
+    match tokens.ask(path, &body).map_err(Fault::Tokens)? {
+        Some(Asked { body, answer }) => Ok((body, Some(answer))),
+        None => Ok((body, None)),
+    }
+}
+
+/// A piece as it goes on. Of a stream in ids the receipt does not: it is of what came.
+fn onward_piece(
+    shared: &Shared,
+    reading: Option<&mut Reading>,
+    piece: Piece,
+) -> Result<Option<Bytes>, Fault> {
+    let (Some(reading), Some(tokens)) = (reading, &shared.tokens) else {
+        return Ok(Some(piece.raw.into_bytes()));
+    };
+    match piece.data {
+        Some(data) if !is_error(&data) => {
+            let document = reading.piece(tokens, &data).ok_or(Fault::NotIds)?;
+            let mut event = Wiped::with_capacity(document.len() + 8);
+            event.extend(b"data: ");
+            event.extend(&document);
+            event.extend(b"\n\n");
+            Ok(Some(event.into_bytes()))
+        }
+        None if piece.raw.starts_with(RECEIPT_COMMENT) => Ok(None),
+        Some(_) | None => Ok(Some(piece.raw.into_bytes())),
+    }
+}
+
+/// The event with which a stream breaks off holds no ids.
+fn is_error(data: &[u8]) -> bool {
+    data.starts_with(b"{\"error\":")
+}
+
 /// Moves a stream's pieces until its proven end. When the program leaves, the exchange is dropped, its
 /// connection closed, and the enclave stops.
-async fn pump(shared: Shared, mut exchange: Exchange, sender: mpsc::Sender<Bytes>) {
+async fn pump(
+    shared: Shared,
+    mut exchange: Exchange,
+    sender: mpsc::Sender<Bytes>,
+    mut reading: Option<Reading>,
+) {
     loop {
         let piece = tokio::select! {
             () = sender.closed() => return,
@@ -119,10 +186,14 @@ async fn pump(shared: Shared, mut exchange: Exchange, sender: mpsc::Sender<Bytes
         };
         let fault = match piece {
             Ok(Some(piece)) if piece.proof.is_none() => {
-                if sender.send(piece.raw.into_bytes()).await.is_err() {
-                    return;
+                match onward_piece(&shared, reading.as_mut(), piece) {
+                    Ok(Some(bytes)) => match sender.send(bytes).await {
+                        Ok(()) => continue,
+                        Err(_) => return,
+                    },
+                    Ok(None) => continue,
+                    Err(fault) => fault,
                 }
-                continue;
             }
             // The end mark: held back until its receipt is kept.
             Ok(Some(piece)) => match keep(&shared, piece.proof).await {

@@ -30,6 +30,7 @@ impl Running {
             place,
             api_key: Some(HeaderValue::from_static("Bearer enclave-key")),
             keeper,
+            tokens: None,
             notices: Arc::new(move |line| heard.lock().unwrap().push(line.to_owned())),
         };
         let proxy = Proxy::open(settings)
@@ -249,6 +250,7 @@ async fn a_denied_enclave_keeps_the_proxy_from_listening() {
         place: Place::Unix(path.clone()),
         api_key: None,
         keeper: None,
+        tokens: None,
         notices: Arc::new(|_| {}),
     };
     let refused = Proxy::open(settings).await.err().unwrap();

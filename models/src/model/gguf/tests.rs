@@ -21,7 +21,7 @@ fn parts_of(file: &Written) -> Result<Parts<'static>, LoadError> {
 
 fn parts_beside(file: &Written, beside: Vec<(String, Vec<u8>)>) -> Result<Parts<'static>, LoadError> {
     let all = beside.into_iter().chain([("m.gguf".to_owned(), file.bytes())]);
-    let mut files = ModelFiles::for_tests(all);
+    let mut files = ModelFiles::of_bytes(all);
     let name = find(&files)?.expect("it is there");
     parts(&name, &mut files, &())
 }
