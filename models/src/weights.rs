@@ -62,6 +62,9 @@ impl<'p> Weights<'p> {
     pub(crate) fn open(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Self, LoadError> {
         let mut weights = Self::none(Names::HuggingFace, progress);
         weights.add_folder(files)?;
+        if weights.tensors.contains_key("embed_tokens.weight") {
+            weights.names = Names::Base;
+        }
         weights.announce();
         Ok(weights)
     }
@@ -129,6 +132,11 @@ impl<'p> Weights<'p> {
             remaining,
         });
         Ok(())
+    }
+
+    /// Whether there is a tensor of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&self.names.in_file(name))
     }
 
     /// Takes a tensor of exactly this shape, to be read row by row. It is to be given to [`Self::done`] then.
@@ -248,7 +256,7 @@ impl<'p> Weights<'p> {
     pub(crate) fn rows(
         &mut self,
         name: &str,
-        shape: &[usize; 2],
+        shape: &[usize],
         mut each: impl FnMut(BlockFormat, &[u8]) -> Result<(), TensorProblem>,
     ) -> Result<(), LoadError> {
         let tensor = self.tensor(name, shape)?;

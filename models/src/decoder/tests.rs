@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::cache::Cache;
 use super::network::{Logits, Network, Part};
-use crate::config::decoder::{DecoderConfig, Family};
+use crate::config::family::Family;
 use crate::limits::inference as limits;
 use crate::matrix::ComputeError;
 use crate::model::files::ModelFiles;
-use crate::model::options::LoadOptions;
+use crate::model::options::{LoadOptions, Quantise};
 use crate::sampler::logprobs::normaliser;
 use crate::testdata;
 use crate::weights::Weights;
@@ -54,7 +54,7 @@ fn tiny(name: &str, options: &LoadOptions) -> (Network, Value) {
     let path = testdata::tiny(name);
     let config: Value = testdata::json(path.join("config.json"));
     let family = Family::of(config["architectures"][0].as_str().unwrap()).unwrap();
-    let config = testdata::with_config(&config, |keys| DecoderConfig::read(family, keys)).unwrap();
+    let config = testdata::with_config(&config, |keys| family.read(keys)).unwrap();
     let mut files = ModelFiles::for_tests(testdata::folder(&path));
     let network = Network::load(Weights::open(&mut files, &()).unwrap(), config, options).unwrap();
     (network, testdata::json(path.join("reference.json")))
@@ -91,7 +91,8 @@ fn highest(logits: &[f32]) -> u32 {
 }
 
 fn greedy(network: &Network, prompt: &[u32], count: usize) -> Vec<u32> {
-    let mut cache = network.new_cache(512).unwrap();
+    // Angles of some depend on how long the sequence may become.
+    let mut cache = network.new_cache(prompt.len() + count).unwrap();
     let mut logits = forward(network, prompt, &mut cache, Logits::Last).unwrap();
     let mut ids = Vec::new();
     while ids.len() < count {
@@ -170,6 +171,42 @@ fn qwen2_agrees_with_transformers() {
 #[test]
 fn qwen3_agrees_with_transformers() {
     agrees("qwen3");
+}
+
+#[test]
+fn gemma2_with_caps_and_two_kinds_of_layers_agrees_with_transformers() {
+    agrees("gemma2");
+}
+
+#[test]
+fn gemma3_with_two_kinds_of_positions_agrees_with_transformers() {
+    agrees("gemma3");
+}
+
+#[test]
+fn qwen3_moe_agrees_with_transformers() {
+    agrees("qwen3-moe");
+}
+
+#[test]
+fn experts_give_the_same_bit_for_bit_whether_all_are_computed_or_those_chosen() {
+    const NAME: &str = "experts_give_the_same_bit_for_bit_whether_all_are_computed_or_those_chosen";
+    let ids: Vec<u32> = (0..70).map(|index| (index * 37 + 5) % 256).collect();
+    for kernels in sets(NAME) {
+        for quantise in [None, Some(Quantise::Q8), Some(Quantise::Q4)] {
+            let [all, chosen] = [false, true].map(|dangerously_plain_gather| {
+                let options = LoadOptions {
+                    quantise,
+                    dangerously_plain_gather,
+                    ..options(kernels, KvPrecision::F16)
+                };
+                let (network, _) = tiny("qwen3-moe", &options);
+                let mut cache = network.new_cache(ids.len()).unwrap();
+                bits(&forward(&network, &ids, &mut cache, Logits::All).unwrap())
+            });
+            assert!(all == chosen, "{kernels:?} {quantise:?}");
+        }
+    }
 }
 
 #[test]

@@ -171,7 +171,10 @@ fn of_gguf(tensors: &[(&str, &[u64], u32, &[u8])]) -> Result<Weights<'static>, L
     let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, bytes.len() as u64).unwrap();
     let listed = gguf.tensors().iter().map(Tensor::listed).collect();
-    let names = Names::GgufDecoder { interleaved: Some(4) };
+    let names = Names::GgufDecoder {
+        interleaved: Some(4),
+        others: &[],
+    };
     let mut files = ModelFiles::for_tests([("m.gguf".to_owned(), bytes.clone())]);
     Weights::of_gguf(files.take("m.gguf").unwrap(), listed, names, &())
 }
