@@ -28,6 +28,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -131,6 +133,20 @@ def families():
             sliding_window=8, layer_types=list(gemma3_layers), **COMMON),
         [dict(rope_local_base_freq=1000000.0), dict(rope_scaling=None), dict(query_pre_attn_scalar=16),
          dict(layer_types=["full_attention"] * 4)],
+    )
+    # Prompts up to 12 with their answers stay within the original length, those of 40 and 90 are longer from the start.
+    yield (
+        "phi3", 19, Phi3ForCausalLM,
+        Phi3Config(
+            hidden_size=64, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, rms_norm_eps=1e-5, rope_theta=10000.0, partial_rotary_factor=0.75,
+            original_max_position_embeddings=32, sliding_window=24, tie_word_embeddings=True,
+            rope_scaling={
+                "type": "longrope",
+                "short_factor": [1.0, 1.1, 1.2, 1.3, 1.5, 1.8],
+                "long_factor": [1.1, 1.6, 2.4, 3.9, 6.0, 7.5],
+            }, **(COMMON | dict(pad_token_id=0))),
+        [dict(rope_scaling=None), dict(original_max_position_embeddings=128), dict(sliding_window=None)],
     )
     yield (
         "qwen3-moe", 20, Qwen3MoeForCausalLM,

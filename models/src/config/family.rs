@@ -10,6 +10,7 @@
 mod gemma;
 mod llama;
 mod mistral;
+mod phi;
 mod qwen;
 mod qwen_moe;
 
@@ -21,11 +22,12 @@ use crate::model::error::LoadError;
 use crate::model::gguf::source::Source;
 
 /// All of them.
-static FAMILIES: [&Family; 7] = [
+static FAMILIES: [&Family; 8] = [
     &gemma::GEMMA2,
     &gemma::GEMMA3,
     &llama::LLAMA,
     &mistral::MISTRAL,
+    &phi::PHI3,
     &qwen::QWEN2,
     &qwen::QWEN3,
     &qwen_moe::QWEN3_MOE,

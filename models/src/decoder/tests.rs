@@ -104,8 +104,12 @@ fn greedy(network: &Network, prompt: &[u32], count: usize) -> Vec<u32> {
 }
 
 fn agrees(name: &str) {
+    agrees_by(name, &BY_KV);
+}
+
+fn agrees_by(name: &str, by_kv: &[(KvPrecision, f32)]) {
     for kernels in sets(name) {
-        for (kv_precision, tolerance) in BY_KV {
+        for (kv_precision, tolerance) in by_kv.iter().copied() {
             agrees_within(name, &options(kernels, kv_precision), tolerance);
         }
     }
@@ -181,6 +185,12 @@ fn gemma2_with_caps_and_two_kinds_of_layers_agrees_with_transformers() {
 #[test]
 fn gemma3_with_two_kinds_of_positions_agrees_with_transformers() {
     agrees("gemma3");
+}
+
+#[test]
+fn phi3_with_longrope_over_a_part_of_each_head_agrees_with_transformers() {
+    // Its factor on angles makes scores 1.6 times as sharp: 16 bits move logits of up to 29 by 0.07.
+    agrees_by("phi3", &[(KvPrecision::F32, TOLERANCE), (KvPrecision::F16, 0.2)]);
 }
 
 #[test]

@@ -72,7 +72,9 @@ fn every_family_is_found_by_its_class_and_needs_its_keys() {
         };
         assert!(refusal(class, &json!({activation: "mish"})).contains("mish"));
         assert!(refusal(class, &json!({"quantization_config": {"bits": 4}})).contains("quantization_config"));
-        assert!(refusal(class, &json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor"));
+        if class != "Phi3ForCausalLM" {
+            assert!(refusal(class, &json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor"));
+        }
     }
     assert!(Family::of("MambaForCausalLM").is_none());
     assert!(Family::of_base("Qwen3Model").is_some() && Family::of_base("BertModel").is_none());
@@ -150,6 +152,74 @@ fn gemma3_is_read() {
     // Others have one kind of positions.
     let both = json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}});
     assert!(refusal("LlamaForCausalLM", &both).contains("rope_parameters"));
+}
+
+#[test]
+fn phi3_is_read() {
+    const CLASS: &str = "Phi3ForCausalLM";
+    let config = read(CLASS, &json!({"sliding_window": 24, "num_key_value_heads": null})).unwrap();
+    assert_eq!(
+        (config.windows, config.kv_heads, config.fused),
+        (vec![Some(24); 4], 4, true)
+    );
+    assert_eq!(read(CLASS, &json!({})).unwrap().windows, [None; 4]);
+    let long = |changes: Value| {
+        let mut all = json!({"partial_rotary_factor": 0.75, "original_max_position_embeddings": 32, "rope_scaling": {
+            "type": "longrope", "short_factor": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "long_factor": [1, 2, 3, 4, 5, 6]}});
+        for (key, value) in changes.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        all
+    };
+    let config = read(CLASS, &long(json!({}))).unwrap();
+    assert_eq!(config.rope.turned(16), 12);
+    let RopeScaling::LongRope {
+        long: factors,
+        original_context,
+        attention_factor,
+        ..
+    } = config.rope.scaling
+    else {
+        panic!("it is LongRoPE");
+    };
+    assert_eq!(
+        (factors, original_context),
+        (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 32)
+    );
+    // sqrt(1 + ln 4 / ln 32).
+    assert!((attention_factor - 1.4f64.sqrt()).abs() < 1e-12);
+    let older = json!({"type": "su", "short_factor": [1, 1, 1, 1, 1, 1], "long_factor": [1, 1, 1, 1, 1, 1]});
+    assert!(read(CLASS, &long(json!({"rope_scaling": older}))).is_ok());
+    for (changes, part) in [
+        (long(json!({"partial_rotary_factor": 1.0})), "rope_scaling"),
+        (
+            long(json!({"partial_rotary_factor": 0.1})),
+            "partial_rotary_factor",
+        ),
+        (
+            long(json!({"original_max_position_embeddings": null})),
+            "original_max_position_embeddings",
+        ),
+        (
+            long(json!({"rope_scaling": {"type": "longrope", "short_factor": [1]}})),
+            "long_factor",
+        ),
+        (
+            long(json!({"rope_scaling": {"type": "longrope", "short_factor": [0], "long_factor": [1]}})),
+            "short_factor",
+        ),
+        (
+            long(json!({"rope_scaling": {"type": "longrope", "short_factor": ["x"], "long_factor": [1]}})),
+            "short_factor",
+        ),
+        (
+            json!({"rope_scaling": {"type": "linear", "factor": 2.0}}),
+            "rope_scaling",
+        ),
+        (json!({"attention_bias": true}), "attention_bias"),
+    ] {
+        assert!(refusal(CLASS, &changes).contains(part), "{part}");
+    }
 }
 
 #[test]

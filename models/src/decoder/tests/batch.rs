@@ -77,6 +77,7 @@ fn logits_are_the_same_bit_for_bit_alone_and_in_any_company() {
             ("llama", Some(Quantise::Q4)),
             ("gemma2", None),
             ("gemma3", Some(Quantise::Q8)),
+            ("phi3", Some(Quantise::Q8)),
             ("qwen3-moe", None),
             ("qwen3-moe", Some(Quantise::Q4)),
         ] {

@@ -160,6 +160,10 @@ fn own_settings(architecture: &str, config: &Value, file: &mut Written) {
             "gemma3.rope.freq_base_swa",
             float(&config["rope_local_base_freq"]),
         ),
+        "phi3" => file.set(
+            "phi3.rope.scaling.original_context_length",
+            whole(&config["original_max_position_embeddings"]),
+        ),
         "qwen3moe" => {
             for (theirs, ours) in [
                 ("expert_count", "num_experts"),

@@ -82,6 +82,36 @@ fn what_gemma_divides_scores_by_follows_the_model() {
 }
 
 #[test]
+fn phi3_is_nearly_the_same() {
+    // Factors have 32 bits there and 64 here.
+    let found = difference("phi3", |config| {
+        assert!(matches!(config.rope.scaling, RopeScaling::LongRope { .. }));
+    });
+    assert!(found < 1e-2, "{found}");
+}
+
+#[test]
+fn factors_of_phi3_come_together_and_fit() {
+    let tensors = |names: &[(&str, u64)]| {
+        let mut file = convert::tiny("phi3");
+        file.rename("rope_factors_short.weight", "a");
+        file.rename("rope_factors_long.weight", "b");
+        for (name, count) in names {
+            let ones = [0, 0, 0x80, 0x3f].repeat(*count as usize);
+            file.tensor(name, &[*count], 0, &ones);
+        }
+        file
+    };
+    let (short, long) = ("rope_factors_short.weight", "rope_factors_long.weight");
+    assert!(refusal(&tensors(&[(short, 6)])).contains("rope_factors_long.weight is missing"));
+    assert!(refusal(&tensors(&[(long, 6)])).contains("rope_factors_short.weight is missing"));
+    assert!(refusal(&tensors(&[(short, 6), (long, 5)])).contains("[5] instead of [6]"));
+    let mut file = convert::tiny("phi3");
+    file.change("phi3.rope.scaling.original_context_length", None);
+    assert!(refusal(&file).contains("original_context_length"));
+}
+
+#[test]
 fn qwen3_moe_is_the_same() {
     // There all layers have experts; the committed model has one without.
     let found = difference("qwen3-moe", |config| {
