@@ -2,9 +2,9 @@
 //!
 //! Why apart: no sampling, and one vector instead of many.
 //!
-//! - [`network`]: the BERT family, of [`layer`]s
-//! - [`causal`]: decoders
-//! - [`pooling`]: from many vectors to one
+//! - `network`: the BERT family, of layers in `layer`
+//! - `causal`: decoders
+//! - `pooling`: from many vectors to one
 //!
 //! # Invariants
 //! Texts share passes over the weights, and a text's vector is the same bit for bit alone and in any company. A text too
@@ -40,8 +40,8 @@ pub struct Embedder {
 }
 
 enum Either {
-    Encoder(Network),
-    Causal(Causal),
+    Encoder(Box<Network>),
+    Causal(Box<Causal>),
 }
 
 /// A text's vector. No `Clone` or `Debug`: it tells about the text.
@@ -153,7 +153,7 @@ impl Embedder {
                     layers: config.layers,
                     chat: false,
                 };
-                (Either::Encoder(network), info)
+                (Either::Encoder(Box::new(network)), info)
             }
             NetworkConfig::Decoder(config) => {
                 let network = Causal::load(weights, *config, options)?;
@@ -168,7 +168,7 @@ impl Embedder {
                     layers: config.layers(),
                     chat: false,
                 };
-                (Either::Causal(network), info)
+                (Either::Causal(Box::new(network)), info)
             }
         };
         info.context_length = sentence.context;

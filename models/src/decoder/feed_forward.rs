@@ -15,7 +15,7 @@ use crate::model::options::LoadOptions;
 use crate::weights::Weights;
 
 pub(super) enum FeedForward {
-    One(Mlp),
+    One(Box<Mlp>),
     Many(Box<Experts>),
 }
 
@@ -34,13 +34,8 @@ impl FeedForward {
             return Ok(Self::Many(Box::new(experts)));
         }
         let (name, inner) = (format!("{layer}.mlp"), config.feed_forward);
-        Ok(Self::One(Mlp::load(
-            weights,
-            config,
-            &name,
-            inner,
-            options.quantise,
-        )?))
+        let mlp = Mlp::load(weights, config, &name, inner, options.quantise)?;
+        Ok(Self::One(Box::new(mlp)))
     }
 
     pub(super) fn apply(&self, machine: &Machine, scratch: &mut Scratch, count: usize) {
