@@ -1,9 +1,9 @@
-//! A model that answers: the Llama, Mistral, Qwen2 and Qwen3 families.
+//! A model that answers, of one of the families in [`crate::config::family`].
 //!
 //! Why apart: it joins the computation with the model's own tokenizer and template.
 //!
 //! - [`pass`]: all that runs goes over the weights together
-//! - [`network`]: from ids to logits, of [`block`]s with [`mlp`]
+//! - [`network`]: from ids to logits, of [`block`]s with [`feed_forward`] parts, which are an [`mlp`] or [`experts`]
 //! - [`rope`], [`norm`]: positions and scales
 //! - [`cache`]: keys and values of one sequence
 //! - [`scratch`]: what a pass works in
@@ -15,13 +15,15 @@
 
 mod block;
 pub(crate) mod cache;
+mod experts;
+mod feed_forward;
 mod likelihood;
 mod mlp;
 pub(crate) mod network;
 mod norm;
 mod pass;
 mod rope;
-mod scratch;
+pub(crate) mod scratch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -242,12 +244,12 @@ impl Decoder {
 fn info(network: &Network, chat: bool) -> ModelInfo {
     let config = network.config();
     ModelInfo {
-        architecture: config.family.architecture(),
+        architecture: config.architecture,
         parameters: network.parameters(),
         context_length: config.context,
         vocabulary: config.vocabulary,
         width: config.width,
-        layers: config.windows.len(),
+        layers: config.layers(),
         chat,
     }
 }

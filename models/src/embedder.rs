@@ -1,32 +1,47 @@
-//! A model that turns texts into vectors: the BERT family (Devlin et al., arXiv:1810.04805).
+//! A model that turns texts into vectors: the BERT family, or a decoder of which nothing is drawn.
 //!
-//! Why apart: no cache, no sampling, attention in both directions.
+//! Why apart: no sampling, and one vector instead of many.
+//!
+//! - `network`: the BERT family, of layers in `layer`
+//! - `causal`: decoders
+//! - `pooling`: from many vectors to one
 //!
 //! # Invariants
-//! Texts are computed one by one, so that no text's vector depends on another. A text too long is refused
-//! with both numbers unless the caller asks to cut it. Vectors are plaintext: wiped when dropped.
+//! Texts share passes over the weights, and a text's vector is the same bit for bit alone and in any company. A text too
+//! long is refused with both numbers unless the caller asks to cut it. Vectors are plaintext: wiped when dropped.
 
+mod causal;
 mod layer;
 mod network;
+mod pooling;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::config::sentence::{Pooling, SentenceConfig};
 use crate::limits::inference as limits;
 use crate::matrix::ComputeError;
 use crate::model::error::LoadError;
 use crate::model::info::ModelInfo;
 use crate::model::options::LoadOptions;
-use crate::model::parts::EmbedderParts;
-use crate::tokenizer::{TokenizeError, Tokenizer};
+use crate::model::parts::{EmbedderParts, NetworkConfig};
+use crate::tokenizer::{Ids, TokenizeError, Tokenizer};
+use causal::Causal;
 use network::Network;
 
 /// An embedder with its tokenizer.
 pub struct Embedder {
-    network: Network,
+    network: Either,
+    sentence: SentenceConfig,
+    pooling: Pooling,
     tokenizer: Tokenizer,
     info: ModelInfo,
+}
+
+enum Either {
+    Encoder(Box<Network>),
+    Causal(Box<Causal>),
 }
 
 /// A text's vector. No `Clone` or `Debug`: it tells about the text.
@@ -117,20 +132,51 @@ impl From<ComputeError> for EmbedError {
 
 impl Embedder {
     pub(crate) fn load(parts: EmbedderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
-        let network = Network::load(parts.weights, parts.config, options)?;
-        let config = network.config();
-        let info = ModelInfo {
-            architecture: "BertModel",
-            parameters: network.parameters(),
-            context_length: config.context,
-            vocabulary: config.vocabulary,
-            width: config.width,
-            layers: config.layers,
-            chat: false,
+        let EmbedderParts {
+            network,
+            mut sentence,
+            tokenizer,
+            weights,
+        } = parts;
+        // Whoever made the parts knows it, or refused them.
+        let pooling = sentence.pooling.ok_or(LoadError::Compute)?;
+        let (network, mut info) = match network {
+            NetworkConfig::Encoder(config) => {
+                let network = Network::load(weights, config, options)?;
+                let config = network.config();
+                let info = ModelInfo {
+                    architecture: config.architecture,
+                    parameters: network.parameters(),
+                    context_length: 0,
+                    vocabulary: config.vocabulary,
+                    width: config.width,
+                    layers: config.layers,
+                    chat: false,
+                };
+                (Either::Encoder(Box::new(network)), info)
+            }
+            NetworkConfig::Decoder(config) => {
+                let network = Causal::load(weights, *config, options)?;
+                sentence.context = sentence.context.min(network.room());
+                let config = network.config();
+                let info = ModelInfo {
+                    architecture: config.architecture,
+                    parameters: network.parameters(),
+                    context_length: 0,
+                    vocabulary: config.vocabulary,
+                    width: config.width,
+                    layers: config.layers(),
+                    chat: false,
+                };
+                (Either::Causal(Box::new(network)), info)
+            }
         };
+        info.context_length = sentence.context;
         Ok(Self {
             network,
-            tokenizer: parts.tokenizer,
+            sentence,
+            pooling,
+            tokenizer,
             info,
         })
     }
@@ -141,7 +187,7 @@ impl Embedder {
         &self.info
     }
 
-    /// The vectors of the texts, in order. Spelled control tokens are plain text.
+    /// The vectors of the texts, in order, in as few passes over the weights as fit. Spelled control tokens are plain text.
     ///
     /// # Errors
     /// The first text that cannot be embedded; no vector is returned then.
@@ -152,10 +198,26 @@ impl Embedder {
                 most: limits::EMBEDDING_TEXTS,
             });
         }
-        texts
+        let ids = texts
             .iter()
             .enumerate()
-            .map(|(index, text)| self.embed_one(index, text, truncation))
+            .map(|(index, text)| self.ids(index, text, truncation))
+            .collect::<Result<Vec<Ids>, _>>()?;
+        let vectors = match &self.network {
+            Either::Encoder(network) => network.embed(&ids, &self.sentence, self.pooling)?,
+            Either::Causal(network) => network.embed(&ids, &self.sentence, self.pooling)?,
+        };
+        ids.iter()
+            .zip(vectors)
+            .map(|(ids, values)| {
+                if values.iter().any(|value| !value.is_finite()) {
+                    return Err(EmbedError::NotFinite);
+                }
+                Ok(Embedding {
+                    values,
+                    tokens: ids.len(),
+                })
+            })
             .collect()
     }
 
@@ -170,8 +232,19 @@ impl Embedder {
         text: &str,
         truncation: Truncation,
     ) -> Result<Embedding, EmbedError> {
-        let most = self.network.config().context;
-        let lower = self.network.config().lower_case;
+        let named = |error| match error {
+            EmbedError::TooLong { tokens, most, .. } => EmbedError::TooLong { index, tokens, most },
+            EmbedError::TooManyBytes { .. } => EmbedError::TooManyBytes { index },
+            error => error,
+        };
+        let vectors = self.embed(&[text], truncation).map_err(named)?;
+        vectors.into_iter().next().ok_or(EmbedError::Compute)
+    }
+
+    /// Tokens of a text, special ones included.
+    fn ids(&self, index: usize, text: &str, truncation: Truncation) -> Result<Ids, EmbedError> {
+        let most = self.sentence.context;
+        let lower = self.sentence.lower_case;
         let lower = lower.then(|| Zeroizing::new(text.to_lowercase()));
         let text = lower.as_ref().map_or(text, |lower| lower.as_str());
         let (ids, tokens) = self
@@ -187,14 +260,7 @@ impl Embedder {
         if ids.is_empty() {
             return Err(EmbedError::Tokenizer);
         }
-        let values = self.network.embed(&ids)?;
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(EmbedError::NotFinite);
-        }
-        Ok(Embedding {
-            values,
-            tokens: ids.len(),
-        })
+        Ok(ids)
     }
 }
 

@@ -17,10 +17,10 @@
 //!
 //! The engine, under the feature `inference`:
 //! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
-//! - [`decoder`]: the Llama, Mistral and Qwen families; prompts; `chat`: conversations
+//! - [`decoder`]: models that answer, of the families in `config::family`; prompts; `chat`: conversations
 //! - [`generation`]: one answer, step by step
 //! - [`sampler`]: from logits to the next token
-//! - [`embedder`]: the BERT family
+//! - [`embedder`]: models that turn texts into vectors
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
 //! - [`wording`]: texts to ids and back without a model's weights; [`prompt`]: why a text is none
 //! - `matrix`: the one operation that costs

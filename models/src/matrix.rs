@@ -6,6 +6,8 @@
 //! Rows go from the file into their packed form a few at a time and are wiped there, so that no second copy ever exists. The
 //! numbers are wiped when the matrix is dropped.
 
+mod split;
+
 use anchorhold_kernels::matmul::{Activations, multiply};
 use anchorhold_kernels::packed::{self, Precision};
 use anchorhold_kernels::{BlockFormat, vector};
@@ -51,6 +53,10 @@ impl Matrix {
 
     pub(crate) fn outputs(&self) -> usize {
         self.packed.outputs()
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.packed.inputs()
     }
 
     pub(crate) fn precision(&self) -> Precision {

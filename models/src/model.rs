@@ -14,7 +14,7 @@
 
 pub mod error;
 pub(crate) mod files;
-mod gguf;
+pub(crate) mod gguf;
 pub mod info;
 pub mod options;
 pub(crate) mod parts;
@@ -23,7 +23,8 @@ pub use crate::shown as name;
 
 use serde_json::Value;
 
-use crate::config::decoder::Family;
+use crate::config::encoder::EncoderConfig;
+use crate::config::family::Family;
 use crate::config::keys::{Keys, parse_object};
 use crate::decoder::Decoder;
 use crate::embedder::Embedder;
@@ -80,16 +81,22 @@ impl Model {
             .and_then(Value::as_str);
         let architecture =
             architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
-        if let Some(family) = Family::of(architecture) {
-            let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
-            return Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)));
+        if let Some(architecture) = EncoderConfig::class(architecture) {
+            let parts = EmbedderParts::of_encoder(architecture, &config, &mut files, progress)?;
+            return Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)));
         }
-        match architecture {
-            "BertModel" => {
-                let parts = EmbedderParts::of_folder(&config, &mut files, progress)?;
+        // Embedders are saved as one class or the other; what makes them embedders are the files beside.
+        let base = Family::of_base(architecture);
+        match Family::of(architecture).or(base) {
+            Some(family) if base.is_some() || files.contains(parts::MODULES) => {
+                let parts = EmbedderParts::of_decoder(family, &config, &mut files, progress)?;
                 Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)))
             }
-            other => Err(config.unsupported("architectures", other)),
+            Some(family) => {
+                let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
+                Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)))
+            }
+            None => Err(config.unsupported("architectures", architecture)),
         }
     }
 

@@ -65,6 +65,9 @@ impl<'p> Weights<'p> {
     pub(crate) fn open(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Self, LoadError> {
         let mut weights = Self::none(Names::HuggingFace, progress);
         weights.add_folder(files)?;
+        if weights.tensors.contains_key("embed_tokens.weight") {
+            weights.names = Names::Base;
+        }
         weights.announce();
         Ok(weights)
     }
@@ -134,6 +137,11 @@ impl<'p> Weights<'p> {
             remaining,
         });
         Ok(())
+    }
+
+    /// Whether there is a tensor of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(&self.names.in_file(name))
     }
 
     /// Takes a tensor of exactly this shape, to be read row by row. It is to be given to [`Self::done`] then.

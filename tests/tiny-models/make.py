@@ -6,12 +6,13 @@ numbers. These models have random weights, large enough that each such mistake m
 beyond rounding, and come with the logits that Hugging Face transformers computes for them in
 float32 with eager attention. The script asserts that each feature it wants to test does matter.
 
-Run:  python make.py        (writes one folder per family next to this file)
+Run:  python make.py [NAME...]     (writes one folder per family next to this file)
 """
 
 import json
 import os
 import shutil
+import sys
 import tempfile
 
 import torch
@@ -19,14 +20,25 @@ import transformers
 from transformers import (
     BertConfig,
     BertModel,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3Model,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -102,8 +114,55 @@ def families():
     )
 
 
+    yield (
+        "gemma2", 17, Gemma2ForCausalLM,
+        Gemma2Config(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=24, rms_norm_eps=1e-6, rope_theta=10000.0,
+            sliding_window=8, attn_logit_softcapping=5.0, final_logit_softcapping=10.0, **COMMON),
+        [dict(attn_logit_softcapping=None), dict(final_logit_softcapping=None), dict(query_pre_attn_scalar=16),
+         dict(sliding_window=9), dict(layer_types=["full_attention"] * 3)],
+    )
+    gemma3_layers = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
+    yield (
+        "gemma3", 18, Gemma3ForCausalLM,
+        Gemma3TextConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
+            num_key_value_heads=1, head_dim=16, query_pre_attn_scalar=24, rms_norm_eps=1e-6,
+            rope_theta=1000000.0, rope_local_base_freq=100.0, rope_scaling={"rope_type": "linear", "factor": 8.0},
+            sliding_window=8, layer_types=list(gemma3_layers), **COMMON),
+        [dict(rope_local_base_freq=1000000.0), dict(rope_scaling=None), dict(query_pre_attn_scalar=16),
+         dict(layer_types=["full_attention"] * 4)],
+    )
+    # Prompts up to 12 with their answers stay within the original length, those of 40 and 90 are longer from the start.
+    yield (
+        "phi3", 19, Phi3ForCausalLM,
+        Phi3Config(
+            hidden_size=64, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, rms_norm_eps=1e-5, rope_theta=10000.0, partial_rotary_factor=0.75,
+            original_max_position_embeddings=32, sliding_window=24, tie_word_embeddings=True,
+            rope_scaling={
+                "type": "longrope",
+                "short_factor": [1.0, 1.1, 1.2, 1.3, 1.5, 1.8],
+                "long_factor": [1.1, 1.6, 2.4, 3.9, 6.0, 7.5],
+            }, **(COMMON | dict(pad_token_id=0))),
+        [dict(rope_scaling=None), dict(original_max_position_embeddings=128), dict(sliding_window=None)],
+    )
+    yield (
+        "qwen3-moe", 20, Qwen3MoeForCausalLM,
+        Qwen3MoeConfig(
+            hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=3,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6, rope_theta=1000000.0,
+            num_experts=8, num_experts_per_tok=3, norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[1],
+            use_sliding_window=False, attention_bias=False, tie_word_embeddings=True, **COMMON),
+        [dict(norm_topk_prob=False), dict(num_experts_per_tok=2)],
+    )
+
+
 def randomise(model, seed):
     """Random weights far from degenerate: every norm and bias differs from its neutral value."""
+    # Gemma multiplies by 1 and the weight together.
+    neutral = 0.0 if model.config.model_type.startswith("gemma") else 1.0
     generator = torch.Generator().manual_seed(seed)
 
     def normal(shape, std):
@@ -112,7 +171,7 @@ def randomise(model, seed):
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if "norm" in name.lower() and name.endswith("weight"):
-                parameter.copy_(1.0 + normal(parameter.shape, 0.3))
+                parameter.copy_(neutral + normal(parameter.shape, 0.3))
             elif parameter.dim() == 1:
                 parameter.copy_(normal(parameter.shape, 0.4))
             elif "embed" in name:
@@ -282,11 +341,94 @@ def make_embedder():
     print(f"bert: {write('bert', model, reference)} bytes")
 
 
+def make_xlm_roberta():
+    """The network of multilingual E5: positions begin behind the row of padding; mean, unit length."""
+    config = XLMRobertaConfig(
+        vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=66, type_vocab_size=1, hidden_act="gelu", hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, layer_norm_eps=1e-5, attn_implementation="eager",
+        bos_token_id=0, pad_token_id=1, eos_token_id=2)
+    model = XLMRobertaModel(config).eval().float()
+    randomise(model, 21)
+    generator = torch.Generator().manual_seed(1021)
+    cases = []
+    for length in (2, 7, 64):
+        ids = [0] + torch.randint(4, VOCAB, (length - 2,), generator=generator).tolist() + [2]
+        with torch.no_grad():
+            hidden = model(torch.tensor([ids]), attention_mask=torch.ones(1, length)).last_hidden_state[0]
+        pooled = hidden.mean(dim=0)
+        cases.append({
+            "ids": ids,
+            "last_hidden_first_token": numbers(hidden[0]),
+            "embedding": numbers(pooled / pooled.norm()),
+        })
+    reference = {
+        "format_version": 1, "family": "xlm-roberta", "made_with": made_with(), "seed": 21,
+        "pooling": "mean", "normalize": "l2", "tolerance": 1e-4, "cases": cases,
+    }
+    print(f"xlm-roberta: {write('xlm-roberta', model, reference)} bytes")
+
+
+def make_qwen3_embedding():
+    """As Qwen3-Embedding is published: the network without a head, and the files of sentence-transformers."""
+    config = Qwen3Config(
+        hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6, rope_theta=1000000.0,
+        use_sliding_window=False, attention_bias=False, tie_word_embeddings=True, **COMMON)
+    model = Qwen3Model(config).eval().float()
+    randomise(model, 22)
+    generator = torch.Generator().manual_seed(1022)
+    cases = []
+    for length in (1, 5, 40, 200):
+        ids = torch.randint(3, VOCAB, (length,), generator=generator).tolist() + [2]
+        with torch.no_grad():
+            hidden = model(torch.tensor([ids])).last_hidden_state[0]
+        def unit(vector):
+            return numbers(vector / vector.norm())
+        cases.append({
+            "ids": ids,
+            "last": unit(hidden[-1]),
+            "mean": unit(hidden.mean(dim=0)),
+            "first": unit(hidden[0]),
+        })
+    reference = {
+        "format_version": 1, "family": "qwen3-embedding", "made_with": made_with(), "seed": 22,
+        "normalize": "l2", "tolerance": 1e-4, "cases": cases,
+    }
+    print(f"qwen3-embedding: {write('qwen3-embedding', model, reference)} bytes")
+    folder = os.path.join(HERE, "qwen3-embedding")
+    # Its published configuration names the class with a head, while its tensors are named without one.
+    path = os.path.join(folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace('"Qwen3Model"', '"Qwen3ForCausalLM"'))
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")])
+    ]
+    pooling = {
+        "word_embedding_dimension": 48, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": False,
+        "pooling_mode_max_tokens": False, "pooling_mode_mean_sqrt_len_tokens": False,
+        "pooling_mode_weightedmean_tokens": False, "pooling_mode_lasttoken": True, "include_prompt": True,
+    }
+    os.makedirs(os.path.join(folder, "1_Pooling"), exist_ok=True)
+    for path, value in (("modules.json", modules), ("1_Pooling/config.json", pooling)):
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2)
+            file.write("\n")
+
+
 def main():
     torch.set_num_threads(1)
+    wanted = set(sys.argv[1:])
     for family in families():
-        make_decoder(*family)
-    make_embedder()
+        if not wanted or family[0] in wanted:
+            make_decoder(*family)
+    others = {"bert": make_embedder, "xlm-roberta": make_xlm_roberta, "qwen3-embedding": make_qwen3_embedding}
+    for name, make in others.items():
+        if not wanted or name in wanted:
+            make()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-//! `config.json` of the decoder families.
+//! What a decoder computes, and what the `config.json` of all families has in common.
 //!
-//! Why apart: what differs between the families is decided here once; the decoder sees only the result.
+//! Why apart: what differs between the families is decided in [`super::family`]; the decoder sees only the result.
 //!
 //! # Invariants
 //! A setting that would change the computation is honoured or refused by name. Products of the numbers
@@ -9,47 +9,40 @@
 use serde_json::Value;
 
 use super::keys::Keys;
-use super::rope::{RopeConfig, refuse_partial};
+use super::rope::{RopeConfig, RopeScaling};
 use crate::limits::inference as limits;
 use crate::model::error::{LoadError, SettingProblem};
 
-/// Families of decoders, by the class name in `architectures`.
+/// What the gate of a feed-forward part goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    Llama,
-    Mistral,
-    Qwen2,
-    Qwen3,
+pub(crate) enum Gate {
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// The approximation of GELU by tanh.
+    GeluTanh,
 }
 
-impl Family {
-    pub(crate) fn of(architecture: &str) -> Option<Self> {
-        match architecture {
-            "LlamaForCausalLM" => Some(Self::Llama),
-            "MistralForCausalLM" => Some(Self::Mistral),
-            "Qwen2ForCausalLM" => Some(Self::Qwen2),
-            "Qwen3ForCausalLM" => Some(Self::Qwen3),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn architecture(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Mistral => "MistralForCausalLM",
-            Self::Qwen2 => "Qwen2ForCausalLM",
-            Self::Qwen3 => "Qwen3ForCausalLM",
-        }
-    }
+/// Feed-forward parts of which each row goes through a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Experts {
+    pub(crate) count: usize,
+    /// How many a row goes through.
+    pub(crate) used: usize,
+    /// The inner width of one.
+    pub(crate) feed_forward: usize,
+    /// The shares of those that are used are brought to a sum of 1.
+    pub(crate) normalised: bool,
 }
 
 /// All that the decoder's computation depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DecoderConfig {
-    pub(crate) family: Family,
+    /// The class in `architectures`.
+    pub(crate) architecture: &'static str,
     /// Width of the hidden state.
     pub(crate) width: usize,
     pub(crate) feed_forward: usize,
+    pub(crate) gate: Gate,
     pub(crate) heads: usize,
     /// Heads of keys and values; each serves `heads / kv_heads` query heads.
     pub(crate) kv_heads: usize,
@@ -58,35 +51,88 @@ pub(crate) struct DecoderConfig {
     /// Most positions of one sequence.
     pub(crate) context: usize,
     pub(crate) norm_epsilon: f32,
+    /// Norms multiply by their weights and this together.
+    pub(crate) norm_offset: f32,
+    /// What attention and feed-forward part give is normalised too, before it is added.
+    pub(crate) output_norms: bool,
     pub(crate) rope: RopeConfig,
+    /// Of layers with a window, where it differs.
+    pub(crate) window_rope: Option<RopeConfig>,
     /// The output projection is the embedding table.
     pub(crate) tied: bool,
+    /// Rows of the embedding table are multiplied by it.
+    pub(crate) embedding_scale: f32,
     pub(crate) qkv_bias: bool,
     pub(crate) output_bias: bool,
     pub(crate) mlp_bias: bool,
+    /// Queries, keys and values are one matrix in the file, and so are gate and up.
+    pub(crate) fused: bool,
     /// Queries and keys are normalised for each head.
     pub(crate) qk_norm: bool,
+    /// Products of queries and keys are multiplied by it.
+    pub(crate) score_scale: f32,
+    /// Scores become `cap * tanh(score / cap)`.
+    pub(crate) score_cap: Option<f32>,
+    /// And so do logits.
+    pub(crate) logit_cap: Option<f32>,
     /// For each layer, how many positions a query sees, itself included; `None` is all before it.
     pub(crate) windows: Vec<Option<usize>>,
+    /// The experts of the layers that have some; `sparse` says which.
+    pub(crate) experts: Option<Experts>,
+    /// For each layer, whether its feed-forward part is the experts.
+    pub(crate) sparse: Vec<bool>,
     /// `eos_token_id`.
     pub(crate) stop_ids: Vec<u32>,
 }
 
+/// How a family reads what all have.
+pub(super) struct Rules {
+    pub(super) architecture: &'static str,
+    /// The key that names the activation, and the one that is built; a configuration without it has that one.
+    pub(super) activation: (&'static str, &'static str, Gate),
+    /// Without their number, there are as many heads of keys as of queries.
+    pub(super) kv_heads_may_miss: bool,
+    /// Without it, a head's width is the hidden state's divided by the heads.
+    pub(super) head_width_may_miss: bool,
+    /// Rotation of a part of each head.
+    pub(super) partial_rotation: bool,
+    /// Positions that differ between layers with a window and without.
+    pub(super) rope_by_kind: bool,
+    /// What `tie_word_embeddings` is when nothing is written.
+    pub(super) tied: bool,
+}
+
+impl Rules {
+    /// What most classes do.
+    pub(super) const fn of(architecture: &'static str) -> Self {
+        Self {
+            architecture,
+            activation: ("hidden_act", "silu", Gate::Silu),
+            kv_heads_may_miss: false,
+            head_width_may_miss: true,
+            partial_rotation: false,
+            rope_by_kind: false,
+            tied: false,
+        }
+    }
+}
+
 impl DecoderConfig {
-    pub(crate) fn read(family: Family, config: &Keys<'_>) -> Result<Self, LoadError> {
-        match config.text("hidden_act")?.unwrap_or("silu") {
-            "silu" => {}
-            other => return Err(config.unsupported("hidden_act", other)),
+    /// What the configuration says in the words of all families; nothing that only some have is set.
+    pub(super) fn common(config: &Keys<'_>, rules: &Rules) -> Result<Self, LoadError> {
+        let (key, built, gate) = rules.activation;
+        match config.text(key)? {
+            Some(other) if other != built => return Err(config.unsupported(key, other)),
+            _ => {}
         }
         config.refuse_unless("quantization_config", &Value::Null)?;
-        refuse_partial(config)?;
 
         let width = config.need_count("hidden_size", limits::WIDTH)?;
         let heads = config.need_count("num_attention_heads", limits::HEADS)?;
         let kv_heads = match config.count("num_key_value_heads", 1..=limits::HEADS)? {
             Some(count) => count,
             // The older Llama configurations leave it out; the other families' defaults are surprising.
-            None if family == Family::Llama => heads,
+            None if rules.kv_heads_may_miss => heads,
             None => return Err(config.problem("num_key_value_heads", SettingProblem::Missing)),
         };
         if !heads.is_multiple_of(kv_heads) {
@@ -94,7 +140,7 @@ impl DecoderConfig {
         }
         let head_width = match config.count("head_dim", 1..=limits::HEAD_WIDTH)? {
             Some(head_width) => head_width,
-            None if family == Family::Qwen3 => {
+            None if !rules.head_width_may_miss => {
                 return Err(config.problem("head_dim", SettingProblem::Missing));
             }
             None if width.is_multiple_of(heads) => width / heads,
@@ -104,110 +150,102 @@ impl DecoderConfig {
         if head_width % 2 != 0 || head_width > limits::HEAD_WIDTH {
             return Err(config.problem("head_dim", SettingProblem::Bounds));
         }
+        if RopeConfig::by_kind(config)? && !rules.rope_by_kind {
+            return Err(config.unsupported("rope_parameters", "one_for_each_kind_of_layer"));
+        }
+        let rope = RopeConfig::read(config)?;
+        if rope.part < 1.0 && !rules.partial_rotation {
+            return Err(config.unsupported("partial_rotary_factor", "a_part_of_each_head"));
+        }
+        let pairs = rope.turned(head_width) / 2;
+        if pairs == 0 || rope.turned(head_width) % 2 != 0 {
+            return Err(config.problem("partial_rotary_factor", SettingProblem::Bounds));
+        }
+        if let RopeScaling::LongRope { short, long, .. } = &rope.scaling
+            && (short.len() != pairs || long.len() != pairs)
+        {
+            return Err(config.problem("rope_scaling", SettingProblem::Contradiction));
+        }
         let layers = config.need_count("num_hidden_layers", limits::LAYERS)?;
-        let biases = Biases::read(family, config)?;
         Ok(Self {
-            family,
+            architecture: rules.architecture,
             width,
             feed_forward: config.need_count("intermediate_size", limits::FEED_FORWARD)?,
+            gate,
             heads,
             kv_heads,
             head_width,
             vocabulary: config.need_count("vocab_size", limits::VOCABULARY)?,
             context: config.need_count("max_position_embeddings", limits::CONTEXT)?,
             norm_epsilon: config.need_number("rms_norm_eps", 1e-12..=1.0)? as f32,
-            rope: RopeConfig::read(config)?,
-            tied: config.flag("tie_word_embeddings")?.unwrap_or(false),
-            qkv_bias: biases.qkv,
-            output_bias: biases.output,
-            mlp_bias: biases.mlp,
-            qk_norm: family == Family::Qwen3,
-            windows: windows(family, config, layers)?,
+            norm_offset: 0.0,
+            output_norms: false,
+            rope,
+            window_rope: None,
+            tied: config.flag("tie_word_embeddings")?.unwrap_or(rules.tied),
+            embedding_scale: 1.0,
+            qkv_bias: false,
+            output_bias: false,
+            mlp_bias: false,
+            fused: false,
+            qk_norm: false,
+            score_scale: 1.0 / (head_width as f32).sqrt(),
+            score_cap: None,
+            logit_cap: None,
+            windows: vec![None; layers],
+            experts: None,
+            sparse: vec![false; layers],
             stop_ids: config.token_ids("eos_token_id")?,
         })
     }
-}
 
-struct Biases {
-    qkv: bool,
-    output: bool,
-    mlp: bool,
-}
+    pub(crate) fn layers(&self) -> usize {
+        self.windows.len()
+    }
 
-impl Biases {
-    fn read(family: Family, config: &Keys<'_>) -> Result<Self, LoadError> {
-        let attention = config.flag("attention_bias")?.unwrap_or(false);
-        let mlp = config.flag("mlp_bias")?.unwrap_or(false);
-        match family {
-            Family::Llama => Ok(Self {
-                qkv: attention,
-                output: attention,
-                mlp,
-            }),
-            _ if mlp => Err(config.unsupported("mlp_bias", "true")),
-            Family::Mistral if attention => Err(config.unsupported("attention_bias", "true")),
-            Family::Mistral => Ok(Self {
-                qkv: false,
-                output: false,
-                mlp: false,
-            }),
-            // The class has them always, whatever is written.
-            Family::Qwen2 => Ok(Self {
-                qkv: true,
-                output: false,
-                mlp: false,
-            }),
-            Family::Qwen3 => Ok(Self {
-                qkv: attention,
-                output: attention,
-                mlp: false,
-            }),
+    /// Replaces the windows by what `layer_types` says, if it is there. `window` is what those layers see that slide.
+    pub(super) fn apply_layer_types(
+        &mut self,
+        config: &Keys<'_>,
+        window: Option<usize>,
+    ) -> Result<(), LoadError> {
+        let Some(types) = config.list("layer_types")? else {
+            return Ok(());
+        };
+        if types.len() != self.layers() {
+            return Err(config.problem("layer_types", SettingProblem::Contradiction));
         }
+        self.windows = types
+            .iter()
+            .map(|kind| match kind.as_str() {
+                Some("full_attention") => Ok(None),
+                Some("sliding_attention") if window.is_some() => Ok(window),
+                Some("sliding_attention") => {
+                    Err(config.problem("layer_types", SettingProblem::Contradiction))
+                }
+                Some(other) => Err(config.unsupported("layer_types", other)),
+                None => Err(config.problem("layer_types", SettingProblem::Type)),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
+
+/// `attention_bias` or `mlp_bias` of a class that has none.
+pub(super) fn refuse_bias(config: &Keys<'_>, key: &'static str) -> Result<(), LoadError> {
+    match config.flag(key)? {
+        Some(true) => Err(config.unsupported(key, "true")),
+        _ => Ok(()),
     }
 }
 
 /// The window of the classes that have one, where the configuration says nothing; null is none.
 const DEFAULT_WINDOW: usize = 4096;
 
-/// Which layers see a window only.
-fn windows(family: Family, config: &Keys<'_>, layers: usize) -> Result<Vec<Option<usize>>, LoadError> {
-    let window = match config.count("sliding_window", 1..=limits::CONTEXT)? {
-        None if family != Family::Llama && !config.names("sliding_window") => Some(DEFAULT_WINDOW),
-        window => window,
-    };
-    let slides = |layer: usize, first: usize| window.filter(|_| layer >= first);
-    let by_family: Vec<Option<usize>> = match family {
-        Family::Llama if window.is_some() => {
-            return Err(config.unsupported("sliding_window", "a_window"));
-        }
-        Family::Llama => vec![None; layers],
-        Family::Mistral => vec![window; layers],
-        Family::Qwen2 | Family::Qwen3 if !config.flag("use_sliding_window")?.unwrap_or(false) => {
-            vec![None; layers]
-        }
-        Family::Qwen2 | Family::Qwen3 => {
-            // The classes' default is 28.
-            let first = config
-                .count("max_window_layers", 0..=limits::LAYERS)?
-                .unwrap_or(28);
-            (0..layers).map(|layer| slides(layer, first)).collect()
-        }
-    };
-    let Some(types) = config.list("layer_types")? else {
-        return Ok(by_family);
-    };
-    if types.len() != layers {
-        return Err(config.problem("layer_types", SettingProblem::Contradiction));
+/// `sliding_window` of a class that has one by default.
+pub(super) fn sliding_window(config: &Keys<'_>) -> Result<Option<usize>, LoadError> {
+    match config.count("sliding_window", 1..=limits::CONTEXT)? {
+        None if !config.names("sliding_window") => Ok(Some(DEFAULT_WINDOW)),
+        window => Ok(window),
     }
-    let in_use = by_family.iter().any(Option::is_some) || family == Family::Mistral;
-    types
-        .iter()
-        .map(|kind| match kind.as_str() {
-            Some("full_attention") => Ok(None),
-            Some("sliding_attention") if in_use && window.is_some() => Ok(window),
-            Some("sliding_attention") => Err(config.problem("layer_types", SettingProblem::Contradiction)),
-            Some(other) => Err(config.unsupported("layer_types", other)),
-            None => Err(config.problem("layer_types", SettingProblem::Type)),
-        })
-        .collect()
 }

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::decoder::{DecoderConfig, Family};
+use super::decoder::DecoderConfig;
+use super::family::Family;
 use super::rope::RopeScaling;
 use crate::LoadError;
 use crate::testdata;
 
-fn read(family: Family, changes: Value) -> Result<DecoderConfig, LoadError> {
+fn read(family: &str, changes: Value) -> Result<DecoderConfig, LoadError> {
     let mut config = json!({
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
         "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 256, "max_position_embeddings": 128,
@@ -16,46 +17,38 @@ fn read(family: Family, changes: Value) -> Result<DecoderConfig, LoadError> {
     for (key, value) in changes.as_object().unwrap() {
         config[key] = value.clone();
     }
-    testdata::with_config(&config, |keys| DecoderConfig::read(family, keys))
+    let family = Family::of(&format!("{family}ForCausalLM")).unwrap();
+    testdata::with_config(&config, |keys| family.read(keys))
 }
 
-fn windows(family: Family, changes: Value) -> Vec<Option<usize>> {
+fn windows(family: &str, changes: Value) -> Vec<Option<usize>> {
     read(family, changes).unwrap().windows
 }
 
 #[test]
 fn sliding_windows_act_where_the_family_says() {
-    assert_eq!(
-        windows(Family::Mistral, json!({"sliding_window": 8})),
-        [Some(8); 3]
-    );
-    assert_eq!(
-        windows(Family::Mistral, json!({"sliding_window": null})),
-        [None; 3]
-    );
+    assert_eq!(windows("Mistral", json!({"sliding_window": 8})), [Some(8); 3]);
+    assert_eq!(windows("Mistral", json!({"sliding_window": null})), [None; 3]);
     // Absent is not null: the classes have a default.
-    assert_eq!(windows(Family::Mistral, json!({})), [Some(4096); 3]);
+    assert_eq!(windows("Mistral", json!({})), [Some(4096); 3]);
     let on = json!({"use_sliding_window": true, "max_window_layers": 2});
-    assert_eq!(windows(Family::Qwen2, on), [None, None, Some(4096)]);
-    assert_eq!(windows(Family::Qwen3, json!({})), [None; 3]);
+    assert_eq!(windows("Qwen2", on), [None, None, Some(4096)]);
+    assert_eq!(windows("Qwen3", json!({})), [None; 3]);
     assert_eq!(
-        windows(
-            Family::Qwen2,
-            json!({"sliding_window": 8, "use_sliding_window": false})
-        ),
+        windows("Qwen2", json!({"sliding_window": 8, "use_sliding_window": false})),
         [None; 3]
     );
     let some = json!({"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 2});
-    assert_eq!(windows(Family::Qwen3, some), [None, None, Some(8)]);
+    assert_eq!(windows("Qwen3", some), [None, None, Some(8)]);
     let types = json!(["full_attention", "sliding_attention", "full_attention"]);
     let by_type = json!({"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 0, "layer_types": types});
-    assert_eq!(windows(Family::Qwen2, by_type), [None, Some(8), None]);
-    assert!(read(Family::Llama, json!({"sliding_window": 8})).is_err());
-    assert!(read(Family::Llama, json!({"layer_types": types})).is_err());
-    assert!(read(Family::Qwen2, json!({"layer_types": ["full_attention"]})).is_err());
+    assert_eq!(windows("Qwen2", by_type), [None, Some(8), None]);
+    assert!(read("Llama", json!({"sliding_window": 8})).is_err());
+    assert!(read("Llama", json!({"layer_types": types})).is_err());
+    assert!(read("Qwen2", json!({"layer_types": ["full_attention"]})).is_err());
     let unknown = json!(["full_attention", "linear_attention", "full_attention"]);
     assert!(
-        read(Family::Qwen3, json!({"layer_types": unknown}))
+        read("Qwen3", json!({"layer_types": unknown}))
             .unwrap_err()
             .to_string()
             .contains("linear_attention")
@@ -65,21 +58,18 @@ fn sliding_windows_act_where_the_family_says() {
 #[test]
 fn rope_is_read_in_its_old_and_new_form() {
     let old = read(
-        Family::Llama,
+        "Llama",
         json!({"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}),
     );
     let parameters = json!({"rope_type": "linear", "rope_theta": 5e5, "factor": 4.0});
-    let new = read(Family::Llama, json!({"rope_parameters": parameters}));
+    let new = read("Llama", json!({"rope_parameters": parameters}));
     let old = old.unwrap().rope;
     assert_eq!(
         (old.theta, &old.scaling),
         (5e5, &RopeScaling::Linear { factor: 4.0 })
     );
     assert_eq!(new.unwrap().rope, old);
-    assert_eq!(
-        read(Family::Llama, json!({})).unwrap().rope.scaling,
-        RopeScaling::None
-    );
+    assert_eq!(read("Llama", json!({})).unwrap().rope.scaling, RopeScaling::None);
     for broken in [
         json!({"factor": 4.0}),
         json!({"type": "linear"}),
@@ -89,7 +79,7 @@ fn rope_is_read_in_its_old_and_new_form() {
         json!("linear"),
     ] {
         assert!(
-            read(Family::Llama, json!({"rope_scaling": broken})).is_err(),
+            read("Llama", json!({"rope_scaling": broken})).is_err(),
             "{broken}"
         );
     }
@@ -97,9 +87,8 @@ fn rope_is_read_in_its_old_and_new_form() {
 
 #[test]
 fn yarn_and_dynamic_are_read() {
-    let scaling = |settings: Value| {
-        read(Family::Llama, json!({"rope_scaling": settings})).map(|config| config.rope.scaling)
-    };
+    let scaling =
+        |settings: Value| read("Llama", json!({"rope_scaling": settings})).map(|config| config.rope.scaling);
     let yarn = |original_context, beta_fast, attention_factor, truncate| RopeScaling::Yarn {
         factor: 4.0,
         original_context,
@@ -135,44 +124,39 @@ fn biases_are_the_familys() {
         read(family, changes).map(|config| (config.qkv_bias, config.output_bias, config.mlp_bias))
     };
     assert_eq!(
-        biases(Family::Llama, json!({"attention_bias": true})),
+        biases("Llama", json!({"attention_bias": true})),
         Ok((true, true, false))
     );
     assert_eq!(
-        biases(Family::Llama, json!({"mlp_bias": true})),
+        biases("Llama", json!({"mlp_bias": true})),
         Ok((false, false, true))
     );
-    assert_eq!(biases(Family::Qwen2, json!({})), Ok((true, false, false)));
+    assert_eq!(biases("Qwen2", json!({})), Ok((true, false, false)));
     assert_eq!(
-        biases(Family::Qwen3, json!({"attention_bias": true})),
+        biases("Qwen3", json!({"attention_bias": true})),
         Ok((true, true, false))
     );
-    assert!(biases(Family::Mistral, json!({"attention_bias": true})).is_err());
-    assert!(biases(Family::Qwen2, json!({"mlp_bias": true})).is_err());
+    assert!(biases("Mistral", json!({"attention_bias": true})).is_err());
+    assert!(biases("Qwen2", json!({"mlp_bias": true})).is_err());
 }
 
 #[test]
 fn contradictions_and_surprising_defaults_are_refused() {
-    assert!(read(Family::Llama, json!({"num_key_value_heads": 3})).is_err());
-    assert!(read(Family::Llama, json!({"head_dim": 7})).is_err());
-    assert!(read(Family::Llama, json!({"head_dim": null, "hidden_size": 30})).is_err());
+    assert!(read("Llama", json!({"num_key_value_heads": 3})).is_err());
+    assert!(read("Llama", json!({"head_dim": 7})).is_err());
+    assert!(read("Llama", json!({"head_dim": null, "hidden_size": 30})).is_err());
+    assert_eq!(read("Llama", json!({"head_dim": null})).unwrap().head_width, 8);
     assert_eq!(
-        read(Family::Llama, json!({"head_dim": null})).unwrap().head_width,
-        8
-    );
-    assert_eq!(
-        read(Family::Llama, json!({"num_key_value_heads": null}))
+        read("Llama", json!({"num_key_value_heads": null}))
             .unwrap()
             .kv_heads,
         4
     );
-    assert!(read(Family::Mistral, json!({"num_key_value_heads": null})).is_err());
-    assert!(read(Family::Qwen3, json!({"head_dim": null})).is_err());
-    assert!(read(Family::Llama, json!({"eos_token_id": [1, -2]})).is_err());
+    assert!(read("Mistral", json!({"num_key_value_heads": null})).is_err());
+    assert!(read("Qwen3", json!({"head_dim": null})).is_err());
+    assert!(read("Llama", json!({"eos_token_id": [1, -2]})).is_err());
     assert_eq!(
-        read(Family::Llama, json!({"eos_token_id": [1, 2]}))
-            .unwrap()
-            .stop_ids,
+        read("Llama", json!({"eos_token_id": [1, 2]})).unwrap().stop_ids,
         [1, 2]
     );
 }

@@ -8,7 +8,7 @@
 use anchorhold_kernels::attention::{Job, Rule, attend};
 use anchorhold_kernels::vector;
 
-use super::mlp::Mlp;
+use super::feed_forward::FeedForward;
 use super::network::Part;
 use super::norm::RmsNorm;
 use super::scratch::Scratch;
@@ -16,7 +16,7 @@ use crate::config::decoder::DecoderConfig;
 use crate::machine::Machine;
 use crate::matrix::{ComputeError, Matrix};
 use crate::model::error::LoadError;
-use crate::model::options::Quantise;
+use crate::model::options::LoadOptions;
 use crate::weights::Weights;
 
 pub(super) struct Block {
@@ -32,7 +32,11 @@ pub(super) struct Block {
     rule: Rule,
     output: Matrix,
     mlp_norm: RmsNorm,
-    mlp: Mlp,
+    feed_forward: FeedForward,
+    /// Norms of what attention and feed-forward part give.
+    output_norms: Option<(RmsNorm, RmsNorm)>,
+    /// Turns as layers with a window do.
+    windowed: bool,
 }
 
 impl Block {
@@ -40,14 +44,15 @@ impl Block {
         weights: &mut Weights<'_>,
         config: &DecoderConfig,
         index: usize,
-        quantise: Option<Quantise>,
+        options: &LoadOptions,
     ) -> Result<Self, LoadError> {
+        let quantise = options.quantise;
         let layer = format!("model.layers.{index}");
         let (width, head_width) = (config.width, config.head_width);
         let (heads, kv_heads) = (config.heads * head_width, config.kv_heads * head_width);
         let norm = |weights: &mut Weights<'_>, name: &str, width: usize| {
             let name = format!("{layer}.{name}.weight");
-            RmsNorm::load(weights, &name, width, config.norm_epsilon)
+            RmsNorm::load(weights, &name, width, config)
         };
         let head_norms = if config.qk_norm {
             let queries = norm(weights, "self_attn.q_norm", head_width)?;
@@ -56,34 +61,63 @@ impl Block {
             None
         };
         let attention_norm = norm(weights, "input_layernorm", width)?;
-        let mlp_norm = norm(weights, "post_attention_layernorm", width)?;
-        let mut matrix = |name: &str, shape, bias| {
-            Matrix::load(
-                weights,
-                &format!("{layer}.self_attn.{name}"),
-                shape,
-                bias,
-                quantise,
-            )
+        // Where outputs are normalised too, the name says which part they follow, elsewhere where they stand.
+        let (mlp_norm, output_norms) = if config.output_norms {
+            let after = norm(weights, "post_attention_layernorm", width)?;
+            let before = norm(weights, "pre_feedforward_layernorm", width)?;
+            let last = norm(weights, "post_feedforward_layernorm", width)?;
+            (before, Some((after, last)))
+        } else {
+            (norm(weights, "post_attention_layernorm", width)?, None)
         };
+        let attention = format!("{layer}.self_attn");
+        let mut matrix = |name: &str, shape, bias| {
+            Matrix::load(weights, &format!("{attention}.{name}"), shape, bias, quantise)
+        };
+        let [query, key, value] = if config.fused {
+            let outputs = [heads, kv_heads, kv_heads];
+            Matrix::load_split(
+                weights,
+                &format!("{attention}.qkv_proj"),
+                outputs,
+                width,
+                quantise,
+            )?
+        } else {
+            [
+                matrix("q_proj", (heads, width), config.qkv_bias)?,
+                matrix("k_proj", (kv_heads, width), config.qkv_bias)?,
+                matrix("v_proj", (kv_heads, width), config.qkv_bias)?,
+            ]
+        };
+        let output = Matrix::load(
+            weights,
+            &format!("{attention}.o_proj"),
+            (width, heads),
+            config.output_bias,
+            quantise,
+        )?;
+        let window = config.windows.get(index).copied().flatten();
         Ok(Self {
             index,
             width,
             head_width,
             attention_norm,
-            query: matrix("q_proj", (heads, width), config.qkv_bias)?,
-            key: matrix("k_proj", (kv_heads, width), config.qkv_bias)?,
-            value: matrix("v_proj", (kv_heads, width), config.qkv_bias)?,
+            query,
+            key,
+            value,
             head_norms,
             rule: Rule {
                 heads: config.heads,
-                window: config.windows.get(index).copied().flatten(),
-                scale: 1.0 / (head_width as f32).sqrt(),
-                soft_cap: None,
+                window,
+                scale: config.score_scale,
+                soft_cap: config.score_cap,
             },
-            output: matrix("o_proj", (width, heads), config.output_bias)?,
+            output,
             mlp_norm,
-            mlp: Mlp::load(weights, config, &layer, quantise)?,
+            feed_forward: FeedForward::load(weights, config, index, &layer, options)?,
+            output_norms,
+            windowed: window.is_some(),
         })
     }
 
@@ -100,6 +134,9 @@ impl Block {
             .apply(machine, &scratch.hidden[range], &mut scratch.normed[range]);
         self.project(machine, scratch, count);
         self.attend(machine, scratch, parts, count)?;
+        if let Some((norm, _)) = &self.output_norms {
+            norm.apply_to_rows(machine, &mut scratch.normed[range]);
+        }
         add(
             machine,
             self.width,
@@ -108,7 +145,10 @@ impl Block {
         );
         self.mlp_norm
             .apply(machine, &scratch.hidden[range], &mut scratch.normed[range]);
-        self.mlp.apply(machine, scratch, count);
+        self.feed_forward.apply(machine, scratch, count);
+        if let Some((_, norm)) = &self.output_norms {
+            norm.apply_to_rows(machine, &mut scratch.normed[range]);
+        }
         add(
             machine,
             self.width,
@@ -126,9 +166,14 @@ impl Block {
             keys,
             values,
             angles,
+            window_angles,
             activations,
             ..
         } = scratch;
+        let angles = match window_angles {
+            Some(window_angles) if self.windowed => window_angles,
+            _ => angles,
+        };
         let matrices = [&self.query, &self.key, &self.value];
         let precisions = matrices.map(Matrix::precision);
         activations.prepare(
@@ -213,7 +258,7 @@ impl Block {
             .map(Matrix::bytes)
             .iter()
             .sum::<u64>()
-            + self.mlp.bytes()
+            + self.feed_forward.bytes()
     }
 }
 

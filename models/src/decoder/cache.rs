@@ -35,7 +35,7 @@ pub(crate) struct Cache {
 /// The pages that the options give a model, in an order that tells nobody when a sequence came.
 pub(super) fn pages(config: &DecoderConfig, options: &LoadOptions) -> PagePool {
     let layout = Layout {
-        layers: config.windows.len(),
+        layers: config.layers(),
         kv_heads: config.kv_heads,
         width: config.head_width,
         precision: options.kv_precision,

@@ -8,11 +8,12 @@
 //! alone, whatever else is in the pass.
 
 use anchorhold_kernels::kv::PagePool;
+use anchorhold_kernels::vector;
 
 use super::block::Block;
 use super::cache::{self, Cache, NoPages};
 use super::norm::RmsNorm;
-use super::rope::Rope;
+use super::rope::{Angles, Rope};
 use super::scratch::Scratch;
 use crate::config::decoder::DecoderConfig;
 use crate::limits::inference as limits;
@@ -31,6 +32,8 @@ pub(crate) struct Network {
     blocks: Vec<Block>,
     norm: RmsNorm,
     rope: Rope,
+    /// Of layers with a window, where it differs.
+    window_rope: Option<Rope>,
     /// `None` when the embedding table is used.
     head: Option<Matrix>,
     parameters: u64,
@@ -46,12 +49,11 @@ pub(crate) struct Part<'a> {
     pub(crate) logits: Logits,
 }
 
-/// Which positions' logits are wanted.
+/// Which positions' rows, or the logits that are made of them, are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Logits {
     None,
     Last,
-    #[cfg(test)]
     All,
 }
 
@@ -65,15 +67,10 @@ impl Network {
         // Four bits are too few for a table that is read and written by.
         let table = quantise.map(|_| Quantise::Q8);
         let embedding = Matrix::load(&mut weights, "model.embed_tokens", vocabulary, false, table)?;
-        let blocks = (0..config.windows.len())
-            .map(|index| Block::load(&mut weights, &config, index, quantise))
+        let blocks = (0..config.layers())
+            .map(|index| Block::load(&mut weights, &config, index, options))
             .collect::<Result<Vec<_>, _>>()?;
-        let norm = RmsNorm::load(
-            &mut weights,
-            "model.norm.weight",
-            config.width,
-            config.norm_epsilon,
-        )?;
+        let norm = RmsNorm::load(&mut weights, "model.norm.weight", config.width, &config)?;
         let head = if config.tied {
             // Some files repeat the table; the tied one is what counts.
             weights.ignore("lm_head.weight");
@@ -86,6 +83,10 @@ impl Network {
         Ok(Self {
             machine: Machine::new(options),
             rope: Rope::new(&config.rope, config.head_width),
+            window_rope: config
+                .window_rope
+                .as_ref()
+                .map(|rope| Rope::new(rope, config.head_width)),
             pages: cache::pages(&config, options),
             gathers_plainly: options.dangerously_plain_gather,
             masks: options.mask_kv,
@@ -145,6 +146,7 @@ impl Network {
     ) -> Result<usize, ComputeError> {
         let mut ids = zeroize::Zeroizing::new(Vec::with_capacity(limits::PASS_ROWS));
         scratch.angles.clear();
+        scratch.window_angles.iter_mut().for_each(Angles::clear);
         for part in &*parts {
             let (first, new) = (part.cache.length, part.ids.len());
             let room = part.cache.room.min(self.config.context).saturating_sub(first);
@@ -152,12 +154,21 @@ impl Network {
                 return Err(ComputeError);
             }
             ids.extend_from_slice(part.ids);
-            self.rope.turn(first..first + new, &mut scratch.angles);
+            let positions = first..first + new;
+            if let Some((rope, angles)) = self.window_rope.as_ref().zip(scratch.window_angles.as_mut()) {
+                rope.turn(positions.clone(), part.cache.room, angles);
+            }
+            self.rope.turn(positions, part.cache.room, &mut scratch.angles);
         }
         let (count, width) = (ids.len(), self.config.width);
         let hidden = &mut scratch.hidden[..count * width];
         self.embedding
             .gather(&self.machine, &ids, self.gathers_plainly, hidden)?;
+        if self.config.embedding_scale != 1.0 {
+            self.machine.rows(width, hidden, |_, rows| {
+                vector::scale(self.machine.kernels, rows, self.config.embedding_scale);
+            });
+        }
         for block in &self.blocks {
             block.apply(&self.machine, scratch, parts, count)?;
         }
@@ -167,7 +178,6 @@ impl Network {
             let from = match part.logits {
                 Logits::None => end,
                 Logits::Last => end - 1,
-                #[cfg(test)]
                 Logits::All => row,
             };
             let to = wanted + end - from;
@@ -195,6 +205,11 @@ impl Network {
         activations.prepare(&self.machine.pool, &[head.precision()], width, rows);
         let logits = &mut logits[..count * self.config.vocabulary];
         head.apply(&self.machine, activations, logits);
+        if let Some(cap) = self.config.logit_cap {
+            self.machine.rows(self.config.vocabulary, logits, |_, logits| {
+                vector::soft_cap(self.machine.kernels, logits, cap);
+            });
+        }
         logits
     }
 }

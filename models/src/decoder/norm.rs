@@ -1,12 +1,13 @@
 //! Root mean square normalisation (Zhang and Sennrich, arXiv:1910.07467).
 //!
-//! Why apart: used for rows and, in Qwen3, for single heads.
+//! Why apart: used for rows and, in some families, for single heads.
 //!
 //! # Invariants
 //! The weight has the width of what is normalised.
 
 use anchorhold_kernels::vector;
 
+use crate::config::decoder::DecoderConfig;
 use crate::machine::Machine;
 use crate::matrix::Rows;
 use crate::model::error::LoadError;
@@ -22,11 +23,15 @@ impl RmsNorm {
         weights: &mut Weights<'_>,
         name: &str,
         width: usize,
-        epsilon: f32,
+        config: &DecoderConfig,
     ) -> Result<Self, LoadError> {
+        let mut weight = weights.take(name, &[width])?;
+        for weight in weight.iter_mut() {
+            *weight += config.norm_offset;
+        }
         Ok(Self {
-            weight: weights.take(name, &[width])?,
-            epsilon,
+            weight,
+            epsilon: config.norm_epsilon,
         })
     }
 
@@ -38,6 +43,13 @@ impl RmsNorm {
                 .get(range.start * width..range.end * width)
                 .unwrap_or_default();
             vector::rms_norm(machine.kernels, rows, &self.weight, self.epsilon, out);
+        });
+    }
+
+    /// Where the rows lie, many of them.
+    pub(super) fn apply_to_rows(&self, machine: &Machine, rows: &mut [f32]) {
+        machine.rows(self.weight.len(), rows, |_, rows| {
+            self.apply_in_place(machine, rows)
         });
     }
 

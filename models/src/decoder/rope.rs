@@ -3,8 +3,8 @@
 //! Why apart: angles depend on positions only and are made once for all layers and heads.
 //!
 //! # Invariants
-//! Angles are computed in 32-bit floats, as the reference does. Those of a position depend on the position and the
-//! prompt's length, never on how the prompt was cut.
+//! Angles are computed in 32-bit floats, as the reference does. Those of a position depend on the position and on how
+//! long its sequence may become, never on how the prompt was cut.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -13,8 +13,10 @@ use crate::config::rope::{RopeConfig, RopeScaling};
 
 /// Angle steps of one head.
 pub(super) struct Rope {
-    /// Radians a position, one for each pair.
+    /// Radians a position, one for each pair that turns.
     steps: Vec<f32>,
+    /// Others for sequences with room for more positions than so many.
+    long: Option<(usize, Vec<f32>)>,
     /// Cosines and sines are multiplied by it.
     scale: f32,
 }
@@ -29,24 +31,42 @@ pub(super) struct Angles {
 
 impl Rope {
     pub(super) fn new(config: &RopeConfig, head_width: usize) -> Self {
-        let step = |pair: usize| {
-            let plain = 1.0 / config.theta.powf((2 * pair) as f64 / head_width as f64);
-            scaled(plain, pair, config, head_width) as f32
+        let turned = config.turned(head_width);
+        let plain = |pair: usize| 1.0 / config.theta.powf((2 * pair) as f64 / turned as f64);
+        let step = |pair: usize| scaled(plain(pair), pair, config, turned) as f32;
+        let long = match &config.scaling {
+            RopeScaling::LongRope {
+                long,
+                original_context,
+                ..
+            } => {
+                let steps = (0..turned / 2)
+                    .zip(long)
+                    .map(|(pair, factor)| (plain(pair) / factor) as f32);
+                Some((*original_context, steps.collect()))
+            }
+            _ => None,
         };
         Self {
-            steps: (0..head_width / 2).map(step).collect(),
+            steps: (0..turned / 2).map(step).collect(),
+            long,
             scale: match config.scaling {
-                RopeScaling::Yarn { attention_factor, .. } => attention_factor as f32,
+                RopeScaling::Yarn { attention_factor, .. }
+                | RopeScaling::LongRope { attention_factor, .. } => attention_factor as f32,
                 _ => 1.0,
             },
         }
     }
 
-    /// Appends the angles of these positions of a sequence.
-    pub(super) fn turn(&self, positions: Range<usize>, angles: &mut Angles) {
-        angles.pairs = self.steps.len();
+    /// Appends the angles of these positions of a sequence that has room for `room`: angles must not change while it grows.
+    pub(super) fn turn(&self, positions: Range<usize>, room: usize, angles: &mut Angles) {
+        let steps = match &self.long {
+            Some((most, long)) if room > *most => long,
+            _ => &self.steps,
+        };
+        angles.pairs = steps.len();
         for position in positions {
-            for step in &self.steps {
+            for step in steps {
                 let (sine, cosine) = (step * position as f32).sin_cos();
                 angles.cosines.push(cosine * self.scale);
                 angles.sines.push(sine * self.scale);
@@ -69,7 +89,7 @@ impl Angles {
 }
 
 /// What the configuration makes of the plain step of a pair.
-fn scaled(step: f64, pair: usize, config: &RopeConfig, head_width: usize) -> f64 {
+fn scaled(step: f64, pair: usize, config: &RopeConfig, turned: usize) -> f64 {
     match config.scaling {
         RopeScaling::None => step,
         RopeScaling::Linear { factor } => step / factor,
@@ -94,7 +114,7 @@ fn scaled(step: f64, pair: usize, config: &RopeConfig, head_width: usize) -> f64
         } => {
             // The pair that turns so often within the original context.
             let pair_of = |turns: f64| {
-                head_width as f64 * (original_context / (turns * TAU)).ln() / (2.0 * config.theta.ln())
+                turned as f64 * (original_context / (turns * TAU)).ln() / (2.0 * config.theta.ln())
             };
             let (first, last) = (pair_of(beta_fast), pair_of(beta_slow));
             let (first, last) = if truncate {
@@ -103,12 +123,15 @@ fn scaled(step: f64, pair: usize, config: &RopeConfig, head_width: usize) -> f64
                 (first, last)
             };
             let first = first.max(0.0);
-            let last = last.min(head_width as f64 - 1.0);
+            let last = last.min(turned as f64 - 1.0);
             let length = if last == first { 0.001 } else { last - first };
             let stretched = ((pair as f64 - first) / length).clamp(0.0, 1.0);
             stretched * step / factor + (1.0 - stretched) * step
         }
-        RopeScaling::Factors(ref factors) => step / factors.get(pair).copied().unwrap_or(1.0),
+        RopeScaling::Factors(ref factors)
+        | RopeScaling::LongRope {
+            short: ref factors, ..
+        } => step / factors.get(pair).copied().unwrap_or(1.0),
     }
 }
 
@@ -122,11 +145,12 @@ mod tests {
     fn a_turn_keeps_lengths_and_position_zero_changes_nothing() {
         let config = RopeConfig {
             theta: 10_000.0,
+            part: 1.0,
             scaling: RopeScaling::None,
         };
         let rope = Rope::new(&config, 4);
         let mut angles = Angles::default();
-        rope.turn(0..3, &mut angles);
+        rope.turn(0..3, 3, &mut angles);
         let mut head = [1.0, 2.0, 3.0, 4.0];
         let turn = |row: usize, head: &mut [f32]| {
             let (cosines, sines) = angles.of(row);
@@ -147,6 +171,7 @@ mod tests {
     fn llama3_scaling_stretches_only_slow_turns() {
         let config = RopeConfig {
             theta: 10_000.0,
+            part: 1.0,
             scaling: RopeScaling::Llama3 {
                 factor: 8.0,
                 low_frequency: 1.0,
@@ -163,6 +188,7 @@ mod tests {
     fn each_pair_is_stretched_by_its_own_factor() {
         let config = RopeConfig {
             theta: 10_000.0,
+            part: 1.0,
             scaling: RopeScaling::Factors(vec![1.0, 8.0]),
         };
         assert_eq!(Rope::new(&config, 4).steps, [1.0, 0.01 / 8.0]);
@@ -173,6 +199,7 @@ mod tests {
         // Heads of 16: with 32 original positions no pair turns 32 times, and pair 1.4 turns once.
         let config = RopeConfig {
             theta: 10_000.0,
+            part: 1.0,
             scaling: RopeScaling::Yarn {
                 factor: 4.0,
                 original_context: 32.0,
@@ -195,7 +222,7 @@ mod tests {
             assert!((f64::from(*step) - expected).abs() < 1e-7, "{step} {expected}");
         }
         let mut angles = Angles::default();
-        rope.turn(0..1, &mut angles);
+        rope.turn(0..1, 1, &mut angles);
         assert!((angles.cosines[0] - 1.138_629_4).abs() < 1e-6);
     }
 }

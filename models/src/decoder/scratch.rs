@@ -10,6 +10,7 @@ use anchorhold_kernels::attention::Workspace;
 use anchorhold_kernels::kv::Layout;
 use anchorhold_kernels::matmul::Activations;
 
+use super::experts::Mixture;
 use super::rope::Angles;
 use crate::config::decoder::DecoderConfig;
 use crate::limits::inference as limits;
@@ -31,13 +32,21 @@ pub(crate) struct Scratch {
     pub(super) wanted: Buffer<f32>,
     pub(super) logits: Buffer<f32>,
     pub(super) angles: Angles,
+    /// Of layers with a window, where they turn otherwise.
+    pub(super) window_angles: Option<Angles>,
     pub(super) activations: Activations,
     pub(super) workspace: Workspace,
+    /// Of models that have experts.
+    pub(super) mixture: Option<Mixture>,
 }
 
 impl Scratch {
     pub(super) fn new(config: &DecoderConfig, layout: Layout, machine: &Machine) -> Self {
         let rows = |width: usize| Buffer::zeroed(limits::PASS_ROWS * width);
+        let inner = config
+            .experts
+            .map_or(0, |experts| experts.feed_forward)
+            .max(config.feed_forward);
         Self {
             hidden: rows(config.width),
             normed: rows(config.width),
@@ -45,13 +54,18 @@ impl Scratch {
             keys: rows(config.kv_heads * config.head_width),
             values: rows(config.kv_heads * config.head_width),
             attended: rows(config.heads * config.head_width),
-            gate: rows(config.feed_forward),
-            up: rows(config.feed_forward),
+            gate: rows(inner),
+            up: rows(inner),
             wanted: rows(config.width),
             logits: Buffer::zeroed(limits::LOGIT_ROWS * config.vocabulary),
             angles: Angles::default(),
+            window_angles: config.window_rope.as_ref().map(|_| Angles::default()),
             activations: Activations::new(machine.kernels),
             workspace: Workspace::new(layout, config.heads, machine.pool.threads()),
+            mixture: config
+                .experts
+                .as_ref()
+                .map(|experts| Mixture::new(config, experts, machine)),
         }
     }
 
@@ -66,12 +80,21 @@ impl Scratch {
             .feed_forward
             .max(config.width)
             .max(config.heads * config.head_width);
-        let angles = limits::PASS_ROWS * config.head_width;
-        4 * (rows + (2 * limits::PASS_ROWS * widest + angles) as u64)
+        let angles = limits::PASS_ROWS * config.head_width * (1 + usize::from(self.window_angles.is_some()));
+        let mixture = self
+            .mixture
+            .as_ref()
+            .map_or(0, |mixture| mixture.numbers() + 2 * self.gate.len()) as u64;
+        4 * (rows + mixture + (2 * limits::PASS_ROWS * widest + angles) as u64)
+    }
+
+    /// The first of the wanted rows.
+    pub(crate) fn wanted(&self, numbers: usize) -> &[f32] {
+        self.wanted.get(..numbers).unwrap_or_default()
     }
 
     /// Overwrites what a pass of so many rows left.
-    pub(super) fn wipe(&mut self, rows: usize) {
+    pub(crate) fn wipe(&mut self, rows: usize) {
         let Self {
             hidden,
             normed,
@@ -82,8 +105,10 @@ impl Scratch {
             gate,
             up,
             wanted,
+            mixture,
             ..
         } = self;
+        mixture.iter_mut().for_each(|mixture| mixture.wipe(rows));
         for buffer in [hidden, normed, queries, keys, values, attended, gate, up, wanted] {
             let used = buffer.len() / limits::PASS_ROWS * rows;
             wipe(buffer.get_mut(..used).unwrap_or_default());

@@ -3,13 +3,14 @@
 //! Why apart: it is the unit that is repeated.
 //!
 //! # Invariants
-//! All rows of a call are one text; there is no padding and so no mask.
+//! Texts lie behind each other without padding. A row depends on the rows of its own text, in an order of arithmetic that
+//! others do not change.
 
 use anchorhold_kernels::matmul::Activations;
 use anchorhold_kernels::vector;
 use zeroize::Zeroizing;
 
-use crate::config::embedder::{Activation, EmbedderConfig};
+use crate::config::encoder::{Activation, EncoderConfig};
 use crate::machine::Machine;
 use crate::matrix::{Matrix, Rows};
 use crate::model::error::LoadError;
@@ -27,7 +28,7 @@ impl LayerNorm {
     pub(super) fn load(
         weights: &mut Weights<'_>,
         name: &str,
-        config: &EmbedderConfig,
+        config: &EncoderConfig,
     ) -> Result<Self, LoadError> {
         Ok(Self {
             weight: weights.take(&format!("{name}.weight"), &[config.width])?,
@@ -60,7 +61,7 @@ pub(super) struct Layer {
 impl Layer {
     pub(super) fn load(
         weights: &mut Weights<'_>,
-        config: &EmbedderConfig,
+        config: &EncoderConfig,
         index: usize,
         quantise: Option<Quantise>,
     ) -> Result<Self, LoadError> {
@@ -89,7 +90,14 @@ impl Layer {
         })
     }
 
-    pub(super) fn apply(&self, machine: &Machine, activations: &mut Activations, rows: &mut [f32]) {
+    /// Changes the rows of texts of these lengths.
+    pub(super) fn apply(
+        &self,
+        machine: &Machine,
+        activations: &mut Activations,
+        lengths: &[usize],
+        rows: &mut [f32],
+    ) {
         let count = rows.len() / self.width;
         let product = |activations: &Activations, matrix: &Matrix| {
             let mut out: Rows = Zeroizing::new(vec![0.0; count * matrix.outputs()]);
@@ -99,7 +107,7 @@ impl Layer {
         let inputs = [&self.query, &self.key, &self.value];
         activations.prepare(&machine.pool, &inputs.map(Matrix::precision), self.width, rows);
         let [queries, keys, values] = inputs.map(|matrix| product(activations, matrix));
-        let attended = self.attend(machine, &queries, &keys, &values);
+        let attended = self.attend(machine, lengths, &queries, &keys, &values);
         activations.prepare(&machine.pool, &[self.output.precision()], self.width, &attended);
         vector::add(machine.kernels, rows, &product(activations, &self.output));
         self.attention_norm.apply(machine, rows);
@@ -112,22 +120,41 @@ impl Layer {
         self.output_norm.apply(machine, rows);
     }
 
-    /// Every row attends to every row, head by head.
-    fn attend(&self, machine: &Machine, queries: &[f32], keys: &[f32], values: &[f32]) -> Rows {
+    /// Every row attends to every row of its text, head by head.
+    fn attend(
+        &self,
+        machine: &Machine,
+        lengths: &[usize],
+        queries: &[f32],
+        keys: &[f32],
+        values: &[f32],
+    ) -> Rows {
         let (width, head_width) = (self.width, self.head_width);
-        let count = queries.len() / width;
         let scale = 1.0 / (head_width as f32).sqrt();
         let mut output: Rows = Zeroizing::new(vec![0.0; queries.len()]);
-        // Keys across, so that a number of the query meets the keys of all positions side by side.
+        // Keys across, text by text, so that a number of the query meets the keys of all positions side by side.
         let mut across: Rows = Zeroizing::new(vec![0.0; keys.len()]);
-        for (position, key) in keys.chunks_exact(width).enumerate() {
-            for (place, number) in across[position..].iter_mut().step_by(count).zip(key) {
-                *place = *number;
+        // For each row, where its text begins and how many rows that has.
+        let mut texts = Vec::with_capacity(queries.len() / width);
+        for count in lengths {
+            let first = texts.len();
+            texts.extend(std::iter::repeat_n((first, *count), *count));
+            let range = first * width..(first + count) * width;
+            let across = &mut across[range.clone()];
+            for (position, key) in keys[range].chunks_exact(width).enumerate() {
+                for (place, number) in across[position..].iter_mut().step_by(*count).zip(key) {
+                    *place = *number;
+                }
             }
         }
+        let longest = lengths.iter().copied().max().unwrap_or_default();
         machine.rows(width, &mut output, |range, output| {
-            let mut scores: Rows = Zeroizing::new(vec![0.0; count]);
+            let mut room: Rows = Zeroizing::new(vec![0.0; longest]);
             for (row, output) in range.zip(output.chunks_exact_mut(width)) {
+                let (first, count) = texts[row];
+                let scores = &mut room[..count];
+                let across = &across[first * width..][..count * width];
+                let values = &values[first * width..][..count * width];
                 let query = &queries[row * width..][..width];
                 let heads = query
                     .chunks_exact(head_width)
@@ -142,7 +169,7 @@ impl Layer {
                             .zip(keys)
                             .for_each(|(score, key)| *score += number * key);
                     }
-                    vector::softmax(machine.kernels, &mut scores, count);
+                    vector::softmax(machine.kernels, scores, count);
                     let values = values[head * head_width..].chunks(width);
                     for (share, value) in scores.iter().zip(values) {
                         output

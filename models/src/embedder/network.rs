@@ -1,4 +1,4 @@
-//! The embedder's computation, from token ids to one vector.
+//! The computation of the BERT family (Devlin et al., arXiv:1810.04805), from token ids to one vector a text.
 //!
 //! Why apart: it knows nothing of texts.
 //!
@@ -11,15 +11,19 @@ use anchorhold_kernels::vector;
 use zeroize::Zeroizing;
 
 use super::layer::{Layer, LayerNorm};
-use crate::config::embedder::{EmbedderConfig, Pooling};
+use super::pooling::Pool;
+use crate::config::encoder::EncoderConfig;
+use crate::config::sentence::{Pooling, SentenceConfig};
+use crate::limits::inference as limits;
 use crate::machine::Machine;
 use crate::matrix::{ComputeError, Matrix, Rows};
 use crate::model::error::LoadError;
 use crate::model::options::LoadOptions;
+use crate::tokenizer::Ids;
 use crate::weights::Weights;
 
 pub(super) struct Network {
-    config: EmbedderConfig,
+    config: EncoderConfig,
     words: Matrix,
     positions: Matrix,
     types: Matrix,
@@ -34,7 +38,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn load(
         mut weights: Weights<'_>,
-        config: EmbedderConfig,
+        config: EncoderConfig,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
         let mut table = |name: &str, rows: usize| {
@@ -64,7 +68,7 @@ impl Network {
         })
     }
 
-    pub(super) fn config(&self) -> &EmbedderConfig {
+    pub(super) fn config(&self) -> &EncoderConfig {
         &self.config
     }
 
@@ -72,29 +76,52 @@ impl Network {
         self.parameters
     }
 
-    /// The vector of a text.
-    pub(super) fn embed(&self, ids: &[u32]) -> Result<Rows, ComputeError> {
-        let rows = self.hidden(ids)?;
-        let mut vector = self.pool(&rows);
-        if self.config.normalise {
-            let square: f64 = vector.iter().map(|value| f64::from(*value).powi(2)).sum();
-            // As torch does: a vector of zeros stays one.
-            let length = square.sqrt().max(1e-12) as f32;
-            vector.iter_mut().for_each(|value| *value /= length);
+    /// The vectors of the texts, in order.
+    pub(super) fn embed(
+        &self,
+        texts: &[Ids],
+        sentence: &SentenceConfig,
+        pooling: Pooling,
+    ) -> Result<Vec<Rows>, ComputeError> {
+        let width = self.config.width;
+        let mut vectors = Vec::with_capacity(texts.len());
+        let mut left = texts;
+        while !left.is_empty() {
+            let mut tokens = 0;
+            let fitting = left.iter().take_while(|ids| {
+                tokens += ids.len();
+                tokens <= limits::EMBEDDING_ROWS
+            });
+            // A longer one has a pass of its own.
+            let (now, later) = left.split_at(fitting.count().max(1));
+            let rows = self.hidden(now)?;
+            let mut rows = &rows[..];
+            for ids in now {
+                let (own, rest) = rows.split_at(ids.len() * width);
+                let mut pool = Pool::new(pooling, width);
+                pool.push(own);
+                vectors.push(pool.finish(sentence));
+                rows = rest;
+            }
+            left = later;
         }
-        Ok(vector)
+        Ok(vectors)
     }
 
-    /// One row for each token.
-    pub(super) fn hidden(&self, ids: &[u32]) -> Result<Rows, ComputeError> {
-        if ids.is_empty() || ids.len() > self.config.context {
+    /// One row for each token, text behind text.
+    pub(super) fn hidden(&self, texts: &[Ids]) -> Result<Rows, ComputeError> {
+        let context = self.config.context();
+        if texts.iter().any(|ids| ids.is_empty() || ids.len() > context) {
             return Err(ComputeError);
         }
         let (machine, width) = (&self.machine, self.config.width);
+        let ids: Ids = Zeroizing::new(texts.iter().flat_map(|ids| ids.iter().copied()).collect());
         let mut rows: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
-        self.words.gather(machine, ids, self.gathers_plainly, &mut rows)?;
-        // Which positions there are is told by the length alone.
-        let positions: Vec<u32> = (0u32..).take(ids.len()).collect();
+        self.words
+            .gather(machine, &ids, self.gathers_plainly, &mut rows)?;
+        // Which positions there are is told by the lengths alone.
+        let first = u32::try_from(self.config.first_position).map_err(|_| ComputeError)?;
+        let positions: Vec<u32> = texts.iter().flat_map(|ids| (first..).take(ids.len())).collect();
         let mut more: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
         self.positions.gather(machine, &positions, true, &mut more)?;
         vector::add(machine.kernels, &mut rows, &more);
@@ -102,26 +129,11 @@ impl Network {
         self.types.gather(machine, &[0], true, first)?;
         vector::add_bias(machine.kernels, &mut rows, first);
         self.norm.apply(machine, &mut rows);
+        let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
         let mut activations = Activations::new(machine.kernels);
         for layer in &self.layers {
-            layer.apply(machine, &mut activations, &mut rows);
+            layer.apply(machine, &mut activations, &lengths, &mut rows);
         }
         Ok(rows)
-    }
-
-    fn pool(&self, rows: &[f32]) -> Rows {
-        let width = self.config.width;
-        match self.config.pooling {
-            Pooling::First => Zeroizing::new(rows.get(..width).unwrap_or_default().to_vec()),
-            Pooling::Mean => {
-                let count = (rows.len() / width) as f32;
-                let mut mean = Zeroizing::new(vec![0.0; width]);
-                for row in rows.chunks_exact(width) {
-                    mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-                }
-                mean.iter_mut().for_each(|sum| *sum /= count);
-                mean
-            }
-        }
     }
 }

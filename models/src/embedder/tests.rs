@@ -7,32 +7,116 @@ use serde_json::{Value, json};
 use super::network::Network;
 use super::*;
 use crate::LoadError;
-use crate::config::embedder::EmbedderConfig;
+use crate::config::encoder::EncoderConfig;
+use crate::config::sentence::SentenceConfig;
 use crate::model::Model;
 use crate::model::files::ModelFiles;
+use crate::model::options::Quantise;
 use crate::testdata;
 use crate::weights::Weights;
 
-#[test]
-fn the_tiny_bert_agrees_with_transformers() {
-    let path = testdata::tiny("bert");
+mod causal;
+
+/// The network of a committed encoder, and what to compare with.
+fn tiny_encoder(name: &str, options: &LoadOptions) -> (Network, SentenceConfig, Value) {
+    let path = testdata::tiny(name);
     let config: Value = testdata::json(path.join("config.json"));
-    let reference: Value = testdata::json(path.join("reference.json"));
-    let config = testdata::with_config(&config, EmbedderConfig::read).unwrap();
+    let class = EncoderConfig::class(config["architectures"][0].as_str().unwrap()).unwrap();
+    let config = testdata::with_config(&config, |keys| EncoderConfig::read(class, keys)).unwrap();
+    let sentence = SentenceConfig::new(config.width, config.context());
     let mut files = ModelFiles::of_bytes(testdata::folder(&path));
-    let network = Network::load(
-        Weights::open(&mut files, &()).unwrap(),
-        config,
-        &LoadOptions::default(),
-    )
-    .unwrap();
+    let network = Network::load(Weights::open(&mut files, &()).unwrap(), config, options).unwrap();
+    (network, sentence, testdata::json(path.join("reference.json")))
+}
+
+fn agrees(name: &str) {
+    let (network, sentence, reference) = tiny_encoder(name, &LoadOptions::default());
     for case in reference["cases"].as_array().unwrap() {
-        let ids = testdata::ids(&case["ids"]);
+        let ids = [Zeroizing::new(testdata::ids(&case["ids"]))];
         let hidden = network.hidden(&ids).unwrap();
         let first = testdata::floats(&case["last_hidden_first_token"]);
         assert!(testdata::largest_difference(&hidden[..first.len()], &first) < 1e-4);
         let expected = testdata::floats(&case["embedding"]);
-        assert!(testdata::largest_difference(&network.embed(&ids).unwrap(), &expected) < 1e-4);
+        let found = network.embed(&ids, &sentence, Pooling::Mean).unwrap();
+        assert!(testdata::largest_difference(&found[0], &expected) < 1e-4);
+        // BGE takes the first vector, at unit length.
+        let length = first.iter().map(|number| number * number).sum::<f32>().sqrt();
+        let expected: Vec<f32> = first.iter().map(|number| number / length).collect();
+        let found = network.embed(&ids, &sentence, Pooling::First).unwrap();
+        assert!(testdata::largest_difference(&found[0], &expected) < 1e-4);
+    }
+}
+
+#[test]
+fn the_tiny_bert_agrees_with_transformers() {
+    agrees("bert");
+}
+
+#[test]
+fn the_tiny_xlm_roberta_agrees_with_transformers() {
+    agrees("xlm-roberta");
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+/// Texts of all lengths that a context has, in no order, more than fit into a pass.
+fn many_texts(context: usize) -> Vec<Ids> {
+    (0..200usize)
+        .map(|text| {
+            let length = 1 + (text * 29) % context;
+            Zeroizing::new(
+                (0..length)
+                    .map(|at| ((text * 31 + at * 7) % 250) as u32)
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn vectors_are_the_same_bit_for_bit_alone_and_in_any_company() {
+    for quantise in [None, Some(Quantise::Q8)] {
+        let options = LoadOptions {
+            quantise,
+            threads: 2,
+            ..LoadOptions::default()
+        };
+        let (network, sentence, _) = tiny_encoder("bert", &options);
+        let texts = many_texts(64);
+        assert!(texts.iter().map(|ids| ids.len()).sum::<usize>() > 2 * limits::EMBEDDING_ROWS);
+        let together = network.embed(&texts, &sentence, Pooling::Mean).unwrap();
+        assert_eq!(together.len(), texts.len());
+        for (ids, vector) in texts.iter().zip(&together) {
+            let alone = network
+                .embed(std::slice::from_ref(ids), &sentence, Pooling::Mean)
+                .unwrap();
+            assert!(bits(&alone[0]) == bits(vector));
+        }
+    }
+}
+
+#[test]
+fn settings_of_encoders_that_are_not_built_are_refused() {
+    let config: Value = testdata::json(testdata::tiny("xlm-roberta").join("config.json"));
+    let read = |key: &str, value: Value| {
+        let mut config = config.clone();
+        config[key] = value;
+        testdata::with_config(&config, |keys| EncoderConfig::read("XLMRobertaModel", keys))
+    };
+    assert_eq!(read("pad_token_id", json!(0)).unwrap().first_position, 1);
+    assert_eq!(read("pad_token_id", json!(null)).unwrap().context(), 64);
+    for (key, value) in [
+        ("pad_token_id", json!(65)),
+        ("hidden_act", json!("mish")),
+        ("position_embedding_type", json!("relative_key")),
+        ("is_decoder", json!(true)),
+        ("num_attention_heads", json!(5)),
+        ("type_vocab_size", json!(null)),
+    ] {
+        let refused = read(key, value).unwrap_err().to_string();
+        assert!(refused.contains(key), "{refused}");
     }
 }
 
@@ -108,9 +192,8 @@ fn minilm_token_ids_are_the_references_and_spelled_tokens_are_text() {
     assert_eq!((separators, ids[0], ids.last().copied()), (1, 101, Some(102)));
 }
 
-fn config() -> EmbedderConfig {
-    let config: Value = testdata::json(testdata::tiny("bert").join("config.json"));
-    testdata::with_config(&config, EmbedderConfig::read).unwrap()
+fn config() -> SentenceConfig {
+    SentenceConfig::new(32, 64)
 }
 
 #[test]
@@ -128,29 +211,39 @@ fn pooling_and_normalising_are_as_the_files_say() {
     assert!(config().normalise);
     assert_eq!(
         apply(&json!([transformer, pooling])),
-        Ok((Some("1_Pooling".into()), false))
+        Ok(("1_Pooling".into(), false))
     );
     assert_eq!(
         apply(&json!([transformer, pooling, normalize])),
-        Ok((Some("1_Pooling".into()), true))
+        Ok(("1_Pooling".into(), true))
     );
     assert!(matches!(
         apply(&json!([transformer, pooling, dense])),
         Err(LoadError::Unsupported { .. })
     ));
     assert!(matches!(apply(&json!({})), Err(LoadError::File { .. })));
+    let without = apply(&json!([transformer])).unwrap_err();
+    assert_eq!(without.to_string(), "modules.json lists no pooling");
 
     let pool = |settings: Value| {
         let mut config = config();
         let result = testdata::with_config(&settings, |keys| config.apply_pooling(keys));
         result.map(|()| config.pooling)
     };
-    use crate::config::embedder::Pooling;
     assert_eq!(
         pool(json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})),
-        Ok(Pooling::First)
+        Ok(Some(Pooling::First))
     );
-    assert_eq!(pool(json!({"pooling_mode_mean_tokens": true})), Ok(Pooling::Mean));
+    assert_eq!(
+        pool(json!({"pooling_mode_mean_tokens": true})),
+        Ok(Some(Pooling::Mean))
+    );
+    assert_eq!(
+        pool(json!({"pooling_mode_lasttoken": true, "pooling_mode_mean_tokens": false})),
+        Ok(Some(Pooling::Last))
+    );
+    assert!(pool(json!({"pooling_mode_lasttoken": true, "pooling_mode_mean_tokens": true})).is_err());
+    assert!(pool(json!({})).is_err());
     assert!(pool(json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})).is_err());
     assert!(pool(json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true})).is_err());
     assert!(pool(json!({"pooling_mode_mean_tokens": true, "word_embedding_dimension": 31})).is_err());

@@ -47,6 +47,14 @@ impl Written {
         self.settings.extend(value.map(|value| (key.to_owned(), value)));
     }
 
+    /// Gives a tensor another name.
+    #[cfg(feature = "inference")]
+    pub(crate) fn rename(&mut self, name: &str, to: &str) {
+        for tensor in self.tensors.iter_mut().filter(|tensor| tensor.name == name) {
+            tensor.name = to.to_owned();
+        }
+    }
+
     /// A tensor of ggml's type `kind`, its shape outermost first.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[u64], kind: u32, bytes: &[u8]) {
         self.data.resize(self.data.len().next_multiple_of(ALIGNMENT), 0);

@@ -14,8 +14,8 @@ pub(crate) const TOKENIZER_BYTES: usize = 128 << 20;
 pub(crate) const INDEX_BYTES: usize = 16 << 20;
 /// Largest header of a safetensors file: about 150 bytes a tensor.
 pub(crate) const WEIGHTS_HEADER_BYTES: u64 = 16 << 20;
-/// Most tensors in all files of a model: 512 layers of 16, and room.
-pub(crate) const TENSORS: usize = 16_384;
+/// Most tensors in all files of a model: 94 layers of 128 experts of 3, as Qwen3-235B has, and room.
+pub(crate) const TENSORS: usize = 65_536;
 /// Most layers: Llama 3.1 405B has 126.
 pub(crate) const LAYERS: usize = 512;
 /// Widest hidden state: Llama 3.1 405B has 16,384.
@@ -26,6 +26,8 @@ pub(crate) const FEED_FORWARD: usize = 1 << 19;
 pub(crate) const HEADS: usize = 1_024;
 /// Widest head: 256 is the widest published.
 pub(crate) const HEAD_WIDTH: usize = 1_024;
+/// Most experts of a layer: 512 is the most published.
+pub(crate) const EXPERTS: usize = 1_024;
 /// Largest vocabulary: 262,144 is the largest published.
 pub(crate) const VOCABULARY: usize = 1 << 20;
 /// Longest context: ten million positions is the longest announced.
@@ -73,5 +75,8 @@ pub(crate) const LOGIT_ROWS: usize = 32;
 pub(crate) const KV_BYTES: u64 = 1 << 30;
 /// Whole contexts that keys and values have room for when nothing was said: as many answers as usually run.
 pub(crate) const KV_CONTEXTS: usize = 32;
+/// Tokens of texts that an encoder computes in one pass, when one text alone is not longer: beyond, weights are read so
+/// seldom that nothing is gained.
+pub(crate) const EMBEDDING_ROWS: usize = 1_024;
 /// Most texts of one embedding call: the OpenAI interface allows 2,048.
 pub(crate) const EMBEDDING_TEXTS: usize = 2_048;

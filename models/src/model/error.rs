@@ -85,6 +85,8 @@ pub enum FileProblem {
     NotTokenizer,
     /// Not a chat template that can be compiled.
     NotTemplate,
+    /// Lists no way to make one vector of many.
+    NoPooling,
 }
 
 /// What is wrong with a setting.
@@ -133,6 +135,7 @@ impl fmt::Display for LoadError {
                 FileProblem::NotSafetensors => write!(f, "{file} is not a sound safetensors file"),
                 FileProblem::NotTokenizer => write!(f, "{file} is not a tokenizer that can be used"),
                 FileProblem::NotTemplate => write!(f, "{file} has a chat template that does not compile"),
+                FileProblem::NoPooling => write!(f, "{file} lists no pooling"),
             },
             Self::Gguf { file, problem } => write!(f, "{file} is not a GGUF file that is read: {problem}"),
             Self::TwoModels => f.write_str("the files hold the weights of more than one model"),

@@ -2,7 +2,7 @@
 //!
 //! Why apart: it says in keys of llama.cpp's what a Hugging Face folder says in five files.
 //!
-//! - [`settings`]: typed and bounded access to its keys
+//! - [`settings`], [`source`]: typed and bounded access to its keys, and what families may look at
 //! - [`decoder`], [`embedder`]: the configuration
 //! - [`vocabulary`], [`byte_level`], [`sentence_piece`], [`word_piece`]: the tokenizer
 //!
@@ -15,20 +15,22 @@ mod byte_level;
 mod decoder;
 mod embedder;
 mod sentence_piece;
-mod settings;
+pub(crate) mod settings;
+pub(crate) mod source;
 mod vocabulary;
 mod word_piece;
 
 use crate::gguf::Gguf;
-use crate::model::error::LoadError;
+use crate::model::error::{LoadError, SettingProblem};
 use crate::model::files::ModelFiles;
-use crate::model::parts::{self, DecoderParts, EmbedderParts};
+use crate::model::parts::{self, DecoderParts, EmbedderParts, NetworkConfig};
 use crate::progress::Progress;
 use crate::shown::ShownName;
 use crate::template::TemplateSource;
 use crate::weights::Weights;
 use crate::weights::names::Names;
 use settings::Settings;
+use source::Source;
 use vocabulary::Vocabulary;
 
 /// What errors call the file.
@@ -80,18 +82,40 @@ pub(crate) fn parts<'p>(
     parts::check_vocabulary(&tokenizer, rows)?;
     let listed = |gguf: &Gguf<'_>| gguf.tensors().iter().map(|tensor| tensor.listed()).collect();
     if settings.architecture() == embedder::ARCHITECTURE {
-        let mut config = embedder::config(&settings, &gguf, rows)?;
-        parts::read_settings(&mut config, files)?;
+        let config = embedder::config(&settings, &gguf, rows)?;
+        let mut sentence = embedder::sentence(&settings, config.width, config.context())?
+            .ok_or_else(|| settings::problem(".pooling_type", SettingProblem::Missing))?;
+        parts::read_settings(&mut sentence, files)?;
         let listed = listed(&gguf);
         drop(vocabulary);
         let weights = Weights::of_gguf(bytes, listed, Names::GgufBert, progress)?;
         return Ok(Parts::Embedder(Box::new(EmbedderParts {
-            config,
+            network: NetworkConfig::Encoder(config),
+            sentence,
             tokenizer,
             weights,
         })));
     }
-    let (config, names) = decoder::config(&settings, &gguf, &bytes, rows)?;
+    let source = Source {
+        settings: &settings,
+        gguf: &gguf,
+        bytes: &bytes,
+    };
+    let (config, names) = decoder::config(&source, rows)?;
+    // A decoder's file that says how to pool is an embedder's.
+    if let Some(mut sentence) = embedder::sentence(&settings, config.width, config.context)? {
+        parts::read_settings(&mut sentence, files)?;
+        let listed = listed(&gguf);
+        drop(vocabulary);
+        let mut weights = Weights::of_gguf(bytes, listed, names, progress)?;
+        decoder::ignore_factors(&mut weights);
+        return Ok(Parts::Embedder(Box::new(EmbedderParts {
+            network: NetworkConfig::Decoder(Box::new(config)),
+            sentence,
+            tokenizer,
+            weights,
+        })));
+    }
     let mut template = TemplateSource::read(files)?;
     let own = vocabulary.template()?;
     template.template = template.template.or(own.template);
@@ -103,7 +127,7 @@ pub(crate) fn parts<'p>(
     stop_ids.extend(parts::generation_stop_ids(files)?);
     let listed = listed(&gguf);
     let mut weights = Weights::of_gguf(bytes, listed, names, progress)?;
-    weights.ignore(decoder::ROPE_FACTORS);
+    decoder::ignore_factors(&mut weights);
     Ok(Parts::Decoder(Box::new(DecoderParts {
         config,
         tokenizer,

@@ -24,8 +24,8 @@ pub struct LoadOptions {
     pub mask_kv: bool,
     /// Make plain weights smaller while they are loaded. Weights that come in blocks stay as they are.
     pub quantise: Option<Quantise>,
-    /// Read only the rows of the embedding table that a text needs. Whoever sees which pages are touched, as the host
-    /// of a confidential machine may, then reads the text.
+    /// Read only the rows of the embedding table that a text needs, and compute only the experts that its tokens choose.
+    /// Whoever sees which pages are touched, as the host of a confidential machine may, then reads the text.
     pub dangerously_plain_gather: bool,
 }
 

@@ -6,9 +6,11 @@
 //! # Invariants
 //! Configuration, tokenizer and weights are of the same files. Nothing is computed yet.
 
-use crate::config::decoder::{DecoderConfig, Family};
-use crate::config::embedder::EmbedderConfig;
+use crate::config::decoder::DecoderConfig;
+use crate::config::encoder::EncoderConfig;
+use crate::config::family::Family;
 use crate::config::keys::{Keys, parse_object};
+use crate::config::sentence::{Pooling, SentenceConfig};
 use crate::limits::inference as limits;
 use crate::model::error::LoadError;
 use crate::model::files::ModelFiles;
@@ -18,6 +20,8 @@ use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
 
 const TOKENIZER: &str = "tokenizer.json";
+/// Lists what follows the network of an embedder.
+pub(super) const MODULES: &str = "modules.json";
 
 /// Of a model that answers.
 pub(crate) struct DecoderParts<'p> {
@@ -31,20 +35,38 @@ pub(crate) struct DecoderParts<'p> {
 
 /// Of a model that turns texts into vectors.
 pub(crate) struct EmbedderParts<'p> {
-    pub(crate) config: EmbedderConfig,
+    pub(crate) network: NetworkConfig,
+    pub(crate) sentence: SentenceConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) weights: Weights<'p>,
+}
+
+/// The network of an embedder.
+pub(crate) enum NetworkConfig {
+    /// Sees in both directions.
+    Encoder(EncoderConfig),
+    /// Sees what came before.
+    Decoder(Box<DecoderConfig>),
+}
+
+impl NetworkConfig {
+    fn vocabulary(&self) -> usize {
+        match self {
+            Self::Encoder(config) => config.vocabulary,
+            Self::Decoder(config) => config.vocabulary,
+        }
+    }
 }
 
 impl<'p> DecoderParts<'p> {
     /// Out of a folder with `config.json` and safetensors.
     pub(crate) fn of_folder(
-        family: Family,
+        family: &Family,
         config: &Keys<'_>,
         files: &mut ModelFiles,
         progress: &'p dyn Progress,
     ) -> Result<Self, LoadError> {
-        let config = DecoderConfig::read(family, config)?;
+        let config = family.read(config)?;
         let tokenizer = tokenizer(files)?.ok_or(LoadError::MissingFile(TOKENIZER))?;
         check_vocabulary(&tokenizer, config.vocabulary)?;
         let template = TemplateSource::read(files)?;
@@ -62,18 +84,53 @@ impl<'p> DecoderParts<'p> {
 }
 
 impl<'p> EmbedderParts<'p> {
-    /// Out of a folder with `config.json` and safetensors.
-    pub(crate) fn of_folder(
+    /// An encoder out of a folder with `config.json` and safetensors.
+    pub(crate) fn of_encoder(
+        architecture: &'static str,
         config: &Keys<'_>,
         files: &mut ModelFiles,
         progress: &'p dyn Progress,
     ) -> Result<Self, LoadError> {
-        let mut config = EmbedderConfig::read(config)?;
-        read_settings(&mut config, files)?;
+        let config = EncoderConfig::read(architecture, config)?;
+        let sentence = SentenceConfig::new(config.width, config.context());
+        Self::of_folder(NetworkConfig::Encoder(config), sentence, files, progress)
+    }
+
+    /// A decoder whose vectors of tokens become one of the text.
+    pub(crate) fn of_decoder(
+        family: &Family,
+        config: &Keys<'_>,
+        files: &mut ModelFiles,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, LoadError> {
+        // Which of its tokens tells about the whole text is its makers' choice.
+        if !files.contains(MODULES) {
+            return Err(LoadError::MissingFile(MODULES));
+        }
+        let config = family.read(config)?;
+        let sentence = SentenceConfig::new(config.width, config.context);
+        Self::of_folder(
+            NetworkConfig::Decoder(Box::new(config)),
+            sentence,
+            files,
+            progress,
+        )
+    }
+
+    fn of_folder(
+        network: NetworkConfig,
+        mut sentence: SentenceConfig,
+        files: &mut ModelFiles,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, LoadError> {
+        read_settings(&mut sentence, files)?;
+        // What sentence-transformers does with an encoder that has no such files.
+        sentence.pooling.get_or_insert(Pooling::Mean);
         let tokenizer = tokenizer(files)?.ok_or(LoadError::MissingFile(TOKENIZER))?;
-        check_vocabulary(&tokenizer, config.vocabulary)?;
+        check_vocabulary(&tokenizer, network.vocabulary())?;
         Ok(Self {
-            config,
+            network,
+            sentence,
             tokenizer,
             weights: Weights::open(files, progress)?,
         })
@@ -113,7 +170,7 @@ pub(super) fn sorted(mut ids: Vec<u32>) -> Vec<u32> {
 }
 
 /// The files of sentence-transformers beside `config.json`.
-pub(super) fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
+pub(super) fn read_settings(config: &mut SentenceConfig, files: &mut ModelFiles) -> Result<(), LoadError> {
     const LENGTHS: &str = "sentence_bert_config.json";
     const PROMPTS: &str = "config_sentence_transformers.json";
     const POOLING: &str = "1_Pooling/config.json";
@@ -123,17 +180,19 @@ pub(super) fn read_settings(config: &mut EmbedderConfig, files: &mut ModelFiles)
     }
     if let Some(bytes) = files.take(PROMPTS) {
         let settings = parse_object(PROMPTS, &bytes, limits::CONFIG_BYTES)?;
-        EmbedderConfig::check_prompts(&Keys::new(PROMPTS, &settings))?;
+        SentenceConfig::check_prompts(&Keys::new(PROMPTS, &settings))?;
     }
-    let Some(bytes) = files.take("modules.json") else {
-        return Ok(());
+    let Some(bytes) = files.take(MODULES) else {
+        // Pooling that nothing asks for: whoever reads the one file does another thing than who reads the other.
+        return match files.contains(POOLING) {
+            true => Err(LoadError::MissingFile(MODULES)),
+            false => Ok(()),
+        };
     };
-    if let Some(path) = config.apply_modules(&bytes)? {
-        let bytes = files
-            .take(&format!("{path}/config.json"))
-            .ok_or(LoadError::MissingFile(POOLING))?;
-        let settings = parse_object(POOLING, &bytes, limits::CONFIG_BYTES)?;
-        config.apply_pooling(&Keys::new(POOLING, &settings))?;
-    }
-    Ok(())
+    let path = config.apply_modules(&bytes)?;
+    let bytes = files
+        .take(&format!("{path}/config.json"))
+        .ok_or(LoadError::MissingFile(POOLING))?;
+    let settings = parse_object(POOLING, &bytes, limits::CONFIG_BYTES)?;
+    config.apply_pooling(&Keys::new(POOLING, &settings))
 }

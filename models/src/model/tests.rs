@@ -47,7 +47,7 @@ fn what_is_not_supported_is_refused_by_its_name() {
     assert!(testdata::load(files.clone()).is_ok());
     let shown = |key: &str, value: Value| refusal(&files, set("config.json", key, value)).to_string();
     assert!(shown("architectures", json!(["GPT2LMHeadModel"])).contains("GPT2LMHeadModel"));
-    for kind in ["longrope", "su"] {
+    for kind in ["mrope", "proportional"] {
         assert!(shown("rope_scaling", json!({"type": kind, "factor": 2.0})).contains(kind));
         assert!(shown("rope_parameters", json!({"rope_type": kind, "factor": 2.0})).contains(kind));
     }

@@ -9,10 +9,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
     HuggingFace,
-    /// llama.cpp's, of a decoder. `interleaved` is the width of a head whose queries and keys turn neighbouring
+    /// Hugging Face's of a decoder that was saved without its output for tokens.
+    Base,
+    /// llama.cpp's, of a decoder. `others` are names within a layer that this one has instead of the usual. `interleaved` is the width of a head whose queries and keys turn neighbouring
     /// numbers; `None` where they turn halves, as Hugging Face has them.
     GgufDecoder {
         interleaved: Option<usize>,
+        others: &'static [(&'static str, &'static str)],
     },
     /// llama.cpp's, of the BERT family.
     GgufBert,
@@ -67,10 +70,11 @@ const BERT: Table = (
 impl Names {
     /// What the source calls the tensor.
     pub(crate) fn in_file(self, name: &str) -> String {
-        let ((outside, inside), layers) = match self {
+        let ((outside, inside), others, layers) = match self {
             Self::HuggingFace => return name.to_owned(),
-            Self::GgufDecoder { .. } => (DECODER, "model.layers."),
-            Self::GgufBert => (BERT, "encoder.layer."),
+            Self::Base => return name.strip_prefix("model.").unwrap_or(name).to_owned(),
+            Self::GgufDecoder { others, .. } => (DECODER, others, "model.layers."),
+            Self::GgufBert => (BERT, &[][..], "encoder.layer."),
         };
         let other = |table: &[(&str, &'static str)], part: &str| {
             let found = table.iter().find(|(ours, _)| *ours == part);
@@ -78,7 +82,12 @@ impl Names {
         };
         let found = name.rsplit_once('.').and_then(|(part, end)| {
             let theirs = match part.strip_prefix(layers).and_then(|rest| rest.split_once('.')) {
-                Some((layer, part)) => format!("blk.{layer}.{}", other(inside, part)?),
+                Some((layer, part)) => {
+                    format!(
+                        "blk.{layer}.{}",
+                        other(others, part).or_else(|| other(inside, part))?
+                    )
+                }
                 None => other(outside, part)?.to_owned(),
             };
             Some(format!("{theirs}.{end}"))
@@ -90,7 +99,7 @@ impl Names {
     pub(super) fn interleaved(self, name: &str) -> Option<usize> {
         let turned = name.contains(".self_attn.q_proj.") || name.contains(".self_attn.k_proj.");
         match self {
-            Self::GgufDecoder { interleaved } if turned => interleaved,
+            Self::GgufDecoder { interleaved, .. } if turned => interleaved,
             _ => None,
         }
     }
@@ -102,7 +111,10 @@ mod tests {
 
     #[test]
     fn names_are_found_in_and_outside_of_layers() {
-        let decoder = Names::GgufDecoder { interleaved: Some(8) };
+        let decoder = Names::GgufDecoder {
+            interleaved: Some(8),
+            others: &[],
+        };
         for (ours, theirs) in [
             ("model.embed_tokens.weight", "token_embd.weight"),
             ("lm_head.weight", "output.weight"),

@@ -24,35 +24,65 @@ impl Weights<'_> {
         (outputs, inputs): (usize, usize),
         precision: impl FnOnce(BlockFormat) -> Precision,
     ) -> Result<Matrix, LoadError> {
-        let mut tensor = self.tensor(name, &[outputs, inputs])?;
-        let refuse = |tensor: &RawTensor, error| tensor_error(&tensor.name, problem(error));
-        let mut builder = Matrix::builder(precision(tensor.format()), outputs, inputs)
-            .map_err(|error| refuse(&tensor, error))?;
-        let batch = batch(builder.together(), &tensor);
-        let mut first = 0;
-        while first < outputs {
-            let rows = first * tensor.row_bytes..(first + batch).min(outputs) * tensor.row_bytes;
-            self.bring(
-                tensor.file,
-                tensor.place.start + rows.start..tensor.place.start + rows.end,
-            )?;
-            let groups = builder.groups(batch).map_err(|error| refuse(&tensor, error))?;
-            let packed: Vec<Result<(), LoadError>> = groups
-                .into_par_iter()
-                .map(|group| self.pack_group(&tensor, group))
-                .collect();
-            packed.into_iter().collect::<Result<(), _>>()?;
-            first = (first + batch).min(outputs);
-            let end = tensor.place.start + first * tensor.row_bytes;
-            self.use_up_until(&mut tensor, end);
-        }
-        let packed = builder.finish().map_err(|error| refuse(&tensor, error));
-        self.done(tensor);
-        packed
+        let mut packed = self.pack_split(name, &[outputs, inputs], &[outputs], precision)?;
+        packed.pop().ok_or(LoadError::Compute)
     }
 
-    fn pack_group(&self, tensor: &RawTensor, group: Group<'_>) -> Result<(), LoadError> {
-        let rows = group.rows().map(|index| self.row(tensor, index));
+    /// Takes a tensor of exactly this shape, which is matrices below each other that have so many `outputs`.
+    pub(crate) fn pack_split(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        outputs: &[usize],
+        precision: impl FnOnce(BlockFormat) -> Precision,
+    ) -> Result<Vec<Matrix>, LoadError> {
+        let mut tensor = self.tensor(name, shape)?;
+        if outputs.iter().sum::<usize>() != tensor.rows() {
+            return Err(LoadError::Compute);
+        }
+        let precision = precision(tensor.format());
+        let mut matrices = Vec::with_capacity(outputs.len());
+        let mut above = 0;
+        for outputs in outputs {
+            matrices.push(self.pack_rows(&mut tensor, above, *outputs, precision)?);
+            above += outputs;
+        }
+        self.done(tensor);
+        Ok(matrices)
+    }
+
+    /// Makes a matrix of the `outputs` rows that have so many `above` them.
+    fn pack_rows(
+        &mut self,
+        tensor: &mut RawTensor,
+        above: usize,
+        outputs: usize,
+        precision: Precision,
+    ) -> Result<Matrix, LoadError> {
+        let refuse = |tensor: &RawTensor, error| tensor_error(&tensor.name, problem(error));
+        let mut builder =
+            Matrix::builder(precision, outputs, tensor.width()).map_err(|error| refuse(tensor, error))?;
+        let batch = batch(builder.together(), tensor);
+        let mut first = 0;
+        while first < outputs {
+            let end = (first + batch).min(outputs);
+            let place = |row: usize| tensor.place.start + (above + row) * tensor.row_bytes;
+            let (start, stop) = (place(first), place(end));
+            self.bring(tensor.file, start..stop)?;
+            let groups = builder.groups(batch).map_err(|error| refuse(tensor, error))?;
+            let packed: Vec<Result<(), LoadError>> = groups
+                .into_par_iter()
+                .map(|group| self.pack_group(tensor, above, group))
+                .collect();
+            packed.into_iter().collect::<Result<(), _>>()?;
+            first = end;
+            self.use_up_until(tensor, stop);
+        }
+        builder.finish().map_err(|error| refuse(tensor, error))
+    }
+
+    fn pack_group(&self, tensor: &RawTensor, above: usize, group: Group<'_>) -> Result<(), LoadError> {
+        let rows = group.rows().map(|index| self.row(tensor, above + index));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         group
             .pack(tensor.format(), &rows)

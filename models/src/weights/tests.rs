@@ -180,6 +180,7 @@ fn of_gguf_with_heads(
     let listed = gguf.tensors().iter().map(Tensor::listed).collect();
     let names = Names::GgufDecoder {
         interleaved: Some(width),
+        others: &[],
     };
     let mut files = ModelFiles::of_bytes([("m.gguf".to_owned(), bytes.clone())]);
     Weights::of_gguf(files.take("m.gguf").unwrap(), listed, names, &())

@@ -4,7 +4,6 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::generation::{GenerateError, Generation, Step};
-use crate::model::options::Quantise;
 use crate::sampler::params::SamplingParams;
 use crate::{Decoder, FinishReason};
 
@@ -76,11 +75,18 @@ fn logits_are_the_same_bit_for_bit_alone_and_in_any_company() {
             ("qwen3", None),
             ("mistral", Some(Quantise::Q8)),
             ("llama", Some(Quantise::Q4)),
+            ("gemma2", None),
+            ("gemma3", Some(Quantise::Q8)),
+            ("phi3", Some(Quantise::Q8)),
+            ("qwen3-moe", None),
+            ("qwen3-moe", Some(Quantise::Q4)),
         ] {
             let options = LoadOptions {
                 quantise,
                 // Each sequence has another keystream, and none may be seen in a number.
                 mask_kv: model == "mistral",
+                // Where only chosen experts are computed, who is beside decides how many rows they have.
+                dangerously_plain_gather: model == "qwen3-moe",
                 ..options(kernels, KvPrecision::F16)
             };
             let (network, _) = tiny(model, &options);

@@ -1,26 +1,31 @@
 //! The configuration of a decoder, out of the keys of a GGUF file.
 //!
-//! Why apart: it is put into the words of `config.json`, so that one reader decides what is supported.
+//! Why apart: it is put into the words of `config.json`, so that one reader decides what is supported. What only some
+//! architectures have is in their family's file ([`crate::config::family`]).
 //!
 //! # Invariants
 //! Keys of the architecture's that are neither honoured nor known to change nothing are refused.
 
-use anchorhold_kernels::BlockFormat;
 use serde_json::{Map, Value, json};
 
 use super::FILE;
 use super::settings::{Settings, problem, unsupported};
-use crate::config::decoder::{DecoderConfig, Family};
+use super::source::{LONG_FACTORS, ROPE_FACTORS, SHORT_FACTORS, Source};
+use crate::config::decoder::DecoderConfig;
+use crate::config::family::Family;
 use crate::config::keys::Keys;
 use crate::config::rope::RopeScaling;
-use crate::gguf::Gguf;
 use crate::limits::inference as limits;
-use crate::model::error::{LoadError, SettingProblem, TensorProblem};
-use crate::shown::ShownName;
+use crate::model::error::{LoadError, SettingProblem};
+use crate::weights::Weights;
 use crate::weights::names::Names;
 
-/// A tensor by whose numbers the wavelengths of positions are stretched: what Llama 3.1's configuration gives.
-pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
+/// Drops tensors that were settings.
+pub(super) fn ignore_factors(weights: &mut Weights<'_>) {
+    for name in [ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS] {
+        weights.ignore(name);
+    }
+}
 
 /// Honoured, or checked to be what is computed.
 const HONOURED: [&str; 33] = [
@@ -61,52 +66,46 @@ const HONOURED: [&str; 33] = [
 ];
 
 /// Configuration and names of tensors. `rows` are those of the embedding table.
-pub(super) fn config(
-    settings: &Settings<'_>,
-    gguf: &Gguf<'_>,
-    bytes: &[u8],
-    rows: usize,
-) -> Result<(DecoderConfig, Names), LoadError> {
-    let family = match settings.architecture() {
-        "llama" => Family::Llama,
-        "qwen2" => Family::Qwen2,
-        "qwen3" => Family::Qwen3,
-        other => return Err(unsupported("general.architecture", other)),
-    };
+pub(super) fn config(source: &Source<'_>, rows: usize) -> Result<(DecoderConfig, Names), LoadError> {
+    let settings = source.settings;
+    let (family, words) = Family::of_gguf(settings.architecture())
+        .ok_or_else(|| unsupported("general.architecture", settings.architecture()))?;
     let prefix = format!("{}.", settings.architecture());
-    settings.refuse_unknown(&prefix, |key| HONOURED.contains(&key))?;
-    let has = |name: &str| gguf.tensors().iter().any(|tensor| tensor.name == name);
-    let members = members(settings, rows, !has("output.weight"))?;
-    let mut config = DecoderConfig::read(family, &Keys::new(FILE, &members))?;
+    settings.refuse_unknown(&prefix, |key| {
+        HONOURED.contains(&key) || words.honoured.contains(&key)
+    })?;
+    let mut members = members(settings, rows, !source.has("output.weight"))?;
+    (words.members)(source, &mut members)?;
+    let mut config = family.read(&Keys::new(FILE, &members))?;
 
-    if family != Family::Qwen2 {
-        config.qkv_bias = has("blk.0.attn_q.bias");
-        config.output_bias = has("blk.0.attn_output.bias");
-        config.mlp_bias = has("blk.0.ffn_gate.bias");
-    }
+    config.qkv_bias |= source.has("blk.0.attn_q.bias");
+    config.output_bias |= source.has("blk.0.attn_output.bias");
+    config.mlp_bias |= source.has("blk.0.ffn_gate.bias");
+    let turned = config.rope.turned(config.head_width);
     match settings.count(".rope.dimension_count", 1..=limits::HEAD_WIDTH)? {
-        Some(turned) if turned != config.head_width => {
+        Some(said) if said != turned => {
             return Err(unsupported(".rope.dimension_count", "a_part_of_each_head"));
         }
         _ => {}
     }
-    // The architecture of Llama is Mistral's too, and that has windows.
-    match settings.count(".attention.sliding_window", 0..=limits::CONTEXT)? {
-        None | Some(0) => {}
-        Some(window) if family == Family::Llama => {
-            config.windows.iter_mut().for_each(|layer| *layer = Some(window));
-        }
-        Some(_) => return Err(unsupported(".attention.sliding_window", "a_window")),
+    (words.adjust)(source, &mut config)?;
+    if source.window()?.is_some() && config.windows.iter().all(Option::is_none) {
+        return Err(unsupported(".attention.sliding_window", "a_window"));
     }
-    if let Some(factors) = rope_factors(gguf, bytes, config.head_width)? {
+    if config.experts.is_none() && settings.count(".expert_count", 0..=usize::MAX)?.unwrap_or(0) > 0 {
+        return Err(unsupported(".expert_count", "experts"));
+    }
+    if let Some(factors) = source.factors(ROPE_FACTORS, turned / 2)? {
         if config.rope.scaling != RopeScaling::None {
             return Err(problem(".rope.scaling.type", SettingProblem::Contradiction));
         }
         config.rope.scaling = RopeScaling::Factors(factors);
     }
-    // Of these, only Llama's converter puts rows into another order.
-    let interleaved = (family == Family::Llama).then_some(config.head_width);
-    Ok((config, Names::GgufDecoder { interleaved }))
+    let names = Names::GgufDecoder {
+        interleaved: words.interleaved.then_some(config.head_width),
+        others: words.names,
+    };
+    Ok((config, names))
 }
 
 /// In the words of `config.json`.
@@ -115,9 +114,6 @@ fn members(settings: &Settings<'_>, rows: usize, tied: bool) -> Result<Map<Strin
         if settings.flag(key)?.is_some_and(|flag| flag != harmless) {
             return Err(unsupported(key, if harmless { "false" } else { "true" }));
         }
-    }
-    if settings.count(".expert_count", 0..=usize::MAX)?.unwrap_or(0) > 0 {
-        return Err(unsupported(".expert_count", "experts"));
     }
     match settings.count(".vocab_size", 1..=limits::VOCABULARY)? {
         Some(said) if said != rows => {
@@ -235,35 +231,4 @@ fn yarn(settings: &Settings<'_>, factor: f64) -> Result<Value, LoadError> {
         }
     }
     Ok(yarn)
-}
-
-/// The numbers of [`ROPE_FACTORS`], one for each pair of a head.
-fn rope_factors(gguf: &Gguf<'_>, bytes: &[u8], head_width: usize) -> Result<Option<Vec<f64>>, LoadError> {
-    let Some(tensor) = gguf.tensors().iter().find(|tensor| tensor.name == ROPE_FACTORS) else {
-        return Ok(None);
-    };
-    let refuse = |problem| LoadError::Tensor {
-        name: ShownName::new(ROPE_FACTORS),
-        problem,
-    };
-    let (_, format, shape, place) = tensor.listed();
-    if shape != [head_width / 2] {
-        return Err(refuse(TensorProblem::Shape {
-            expected: vec![head_width / 2],
-            found: shape,
-        }));
-    }
-    let mut numbers = vec![0.0; head_width / 2];
-    let read = format
-        .filter(|format| *format == BlockFormat::F32)
-        .zip(bytes.get(place))
-        .is_some_and(|(format, bytes)| format.numbers(bytes, &mut numbers));
-    if !read {
-        return Err(refuse(TensorProblem::Type));
-    }
-    let sound = |factor: &f32| factor.is_finite() && (1e-3..=1e6).contains(factor);
-    if !numbers.iter().all(sound) {
-        return Err(refuse(TensorProblem::NotFinite));
-    }
-    Ok(Some(numbers.into_iter().map(f64::from).collect()))
 }

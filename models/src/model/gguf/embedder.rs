@@ -1,4 +1,4 @@
-//! The configuration of a BERT embedder, out of the keys of a GGUF file.
+//! The configuration of an embedder, out of the keys of a GGUF file.
 //!
 //! Why apart: as for decoders, it is put into the words of `config.json`.
 //!
@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::FILE;
 use super::settings::{Settings, problem, unsupported};
-use crate::config::embedder::{EmbedderConfig, Pooling};
+use crate::config::encoder::{BERT, EncoderConfig};
 use crate::config::keys::Keys;
+use crate::config::sentence::{Pooling, SentenceConfig};
 use crate::gguf::Gguf;
 use crate::limits::inference as limits;
 use crate::model::error::{LoadError, SettingProblem};
@@ -36,7 +37,7 @@ pub(super) fn config(
     settings: &Settings<'_>,
     gguf: &Gguf<'_>,
     rows: usize,
-) -> Result<EmbedderConfig, LoadError> {
+) -> Result<EncoderConfig, LoadError> {
     settings.refuse_unknown("bert.", |key| HONOURED.contains(&key))?;
     if settings.flag(".attention.causal")?.unwrap_or(false) {
         return Err(unsupported(".attention.causal", "true"));
@@ -73,14 +74,28 @@ pub(super) fn config(
     let Value::Object(members) = config else {
         return Err(LoadError::Compute);
     };
-    let mut config = EmbedderConfig::read(&Keys::new(FILE, &members))?;
-    config.pooling = match settings.count(".pooling_type", 0..=usize::MAX)? {
-        Some(1) => Pooling::Mean,
-        Some(2) => Pooling::First,
-        None => return Err(problem(".pooling_type", SettingProblem::Missing)),
-        Some(0) => return Err(unsupported(".pooling_type", "none")),
-        Some(3) => return Err(unsupported(".pooling_type", "last")),
-        Some(_) => return Err(unsupported(".pooling_type", "another_kind")),
-    };
-    Ok(config)
+    EncoderConfig::read(BERT, &Keys::new(FILE, &members))
+}
+
+/// What `pooling_type` says; `None` when nothing is, or none.
+pub(super) fn pooling(settings: &Settings<'_>) -> Result<Option<Pooling>, LoadError> {
+    match settings.count(".pooling_type", 0..=usize::MAX)? {
+        None | Some(0) => Ok(None),
+        Some(1) => Ok(Some(Pooling::Mean)),
+        Some(2) => Ok(Some(Pooling::First)),
+        Some(3) => Ok(Some(Pooling::Last)),
+        Some(_) => Err(unsupported(".pooling_type", "another_kind")),
+    }
+}
+
+/// How a network's output becomes a vector; the files beside may say otherwise. `None` when it is not said.
+pub(super) fn sentence(
+    settings: &Settings<'_>,
+    width: usize,
+    context: usize,
+) -> Result<Option<SentenceConfig>, LoadError> {
+    Ok(pooling(settings)?.map(|pooling| SentenceConfig {
+        pooling: Some(pooling),
+        ..SentenceConfig::new(width, context)
+    }))
 }

@@ -15,12 +15,12 @@ use crate::shown::ShownName;
 const ARCHITECTURE: &str = "general.architecture";
 
 /// The keys of one file.
-pub(super) struct Settings<'a> {
+pub(crate) struct Settings<'a> {
     gguf: &'a Gguf<'a>,
     architecture: &'a str,
 }
 
-pub(super) fn problem(key: &'static str, problem: SettingProblem) -> LoadError {
+pub(crate) fn problem(key: &'static str, problem: SettingProblem) -> LoadError {
     LoadError::Setting {
         file: FILE,
         key,
@@ -28,7 +28,7 @@ pub(super) fn problem(key: &'static str, problem: SettingProblem) -> LoadError {
     }
 }
 
-pub(super) fn unsupported(key: &'static str, value: &str) -> LoadError {
+pub(crate) fn unsupported(key: &'static str, value: &str) -> LoadError {
     LoadError::Unsupported {
         file: FILE,
         key,
@@ -55,7 +55,7 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    pub(super) fn architecture(&self) -> &'a str {
+    pub(crate) fn architecture(&self) -> &'a str {
         self.architecture
     }
 
@@ -82,7 +82,7 @@ impl<'a> Settings<'a> {
     }
 
     /// A whole number within `bounds`.
-    pub(super) fn count(
+    pub(crate) fn count(
         &self,
         key: &'static str,
         bounds: RangeInclusive<usize>,
@@ -97,13 +97,13 @@ impl<'a> Settings<'a> {
     }
 
     /// A whole number from 1 to `most` that must be there.
-    pub(super) fn need_count(&self, key: &'static str, most: usize) -> Result<usize, LoadError> {
+    pub(crate) fn need_count(&self, key: &'static str, most: usize) -> Result<usize, LoadError> {
         self.count(key, 1..=most)?
             .ok_or_else(|| problem(key, SettingProblem::Missing))
     }
 
     /// A number within `bounds`.
-    pub(super) fn number(
+    pub(crate) fn number(
         &self,
         key: &'static str,
         bounds: RangeInclusive<f64>,
@@ -119,14 +119,14 @@ impl<'a> Settings<'a> {
         }
     }
 
-    pub(super) fn flag(&self, key: &'static str) -> Result<Option<bool>, LoadError> {
+    pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, LoadError> {
         self.typed(key, |value| match value {
             Value::Bool(flag) => Some(*flag),
             _ => None,
         })
     }
 
-    pub(super) fn text(&self, key: &'static str) -> Result<Option<&'a str>, LoadError> {
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<&'a str>, LoadError> {
         self.typed(key, |value| match value {
             Value::Text(text) => Some(*text),
             _ => None,

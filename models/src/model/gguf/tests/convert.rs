@@ -8,6 +8,7 @@
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use crate::config::family::Family;
 use crate::gguf::written::{Setting, Written};
 use crate::testdata;
 use crate::weights::names::Names;
@@ -48,8 +49,12 @@ pub(super) fn tiny(name: &str) -> Written {
         .map_or(number("hidden_size") / heads, |width| width as u32);
     let (architecture, interleaved) = match config["model_type"].as_str().unwrap() {
         "llama" | "mistral" => ("llama", true),
+        "gemma3_text" => ("gemma3", false),
+        "qwen3_moe" => ("qwen3moe", false),
         other => (other, false),
     };
+    let (_, words) = Family::of_gguf(architecture).unwrap();
+    let family = Family::of(config["architectures"][0].as_str().unwrap()).unwrap();
     let mut file = Written::default();
     file.set("general.architecture", Setting::Text(architecture.into()));
     file.set("general.name", Setting::Text(name.into()));
@@ -65,13 +70,16 @@ pub(super) fn tiny(name: &str) -> Written {
         file.set(&format!("{architecture}.{theirs}"), Setting::U32(number(ours)));
     }
     let float = |value: &Value| Setting::F32(value.as_f64().unwrap() as f32);
-    for key in [
-        "attention.key_length",
-        "attention.value_length",
-        "rope.dimension_count",
-    ] {
+    for key in ["attention.key_length", "attention.value_length"] {
         file.set(&format!("{architecture}.{key}"), Setting::U32(head_width));
     }
+    let turned = testdata::with_config(&config, |keys| family.read(keys))
+        .unwrap()
+        .rope
+        .turned(head_width as usize);
+    let turned = Setting::U32(u32::try_from(turned).unwrap());
+    file.set(&format!("{architecture}.rope.dimension_count"), turned);
+    own_settings(architecture, &config, &mut file);
     file.set(
         &format!("{architecture}.attention.layer_norm_rms_epsilon"),
         float(&config["rms_norm_eps"]),
@@ -86,20 +94,49 @@ pub(super) fn tiny(name: &str) -> Written {
     }
     let scaling = &config["rope_scaling"];
     if scaling["rope_type"] == "linear" {
-        file.set("llama.rope.scaling.type", Setting::Text("linear".into()));
-        file.set("llama.rope.scaling.factor", float(&scaling["factor"]));
+        let key = |key: &str| format!("{architecture}.rope.scaling.{key}");
+        file.set(&key("type"), Setting::Text("linear".into()));
+        file.set(&key("factor"), float(&scaling["factor"]));
     }
     pieces(number("vocab_size") as usize, &mut file);
     if scaling["rope_type"] == "llama3" {
         let factors = llama3_factors(&config, head_width);
         file.tensor("rope_freqs.weight", &[factors.len() as u64], 0, &bytes(&factors));
     }
-    let names = Names::GgufDecoder { interleaved: None };
+    for (theirs, ours) in [("short", "short_factor"), ("long", "long_factor")] {
+        if scaling[ours].is_array() {
+            let factors = testdata::floats(&scaling[ours]);
+            let name = format!("rope_factors_{theirs}.weight");
+            file.tensor(&name, &[factors.len() as u64], 0, &bytes(&factors));
+        }
+    }
+    let names = Names::GgufDecoder {
+        interleaved: None,
+        others: words.names,
+    };
     let weights = std::fs::read(path.join("model.safetensors")).unwrap();
-    for (name, tensor) in SafeTensors::deserialize(&weights).unwrap().tensors() {
+    let tensors = SafeTensors::deserialize(&weights).unwrap();
+    stack_experts(&tensors, &config, &names, &mut file);
+    for (name, tensor) in tensors.tensors() {
+        if name.contains(".experts.") {
+            continue;
+        }
+        // Files without a head for tokens have no prefix.
+        let name = if name.starts_with("lm_head") || name.starts_with("model.") {
+            name
+        } else {
+            format!("model.{name}")
+        };
         let turned = name.contains("q_proj") || name.contains("k_proj");
         let data = if turned && interleaved {
             interleave(tensor.data(), tensor.shape()[0], head_width as usize)
+        } else if architecture.starts_with("gemma") && name.contains("norm") {
+            let (numbers, _) = tensor.data().as_chunks::<4>();
+            let numbers: Vec<f32> = numbers
+                .iter()
+                .map(|number| f32::from_le_bytes(*number) + 1.0)
+                .collect();
+            bytes(&numbers)
         } else {
             tensor.data().to_vec()
         };
@@ -107,6 +144,60 @@ pub(super) fn tiny(name: &str) -> Written {
         file.tensor(&names.in_file(&name), &shape, 0, &data);
     }
     file
+}
+
+/// What only some architectures have.
+fn own_settings(architecture: &str, config: &Value, file: &mut Written) {
+    let float = |value: &Value| Setting::F32(value.as_f64().unwrap() as f32);
+    let whole = |value: &Value| Setting::U32(value.as_u64().unwrap() as u32);
+    match architecture {
+        "gemma2" => {
+            for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+                file.set(&format!("gemma2.{key}"), float(&config[key]));
+            }
+        }
+        "gemma3" => file.set(
+            "gemma3.rope.freq_base_swa",
+            float(&config["rope_local_base_freq"]),
+        ),
+        "phi3" => file.set(
+            "phi3.rope.scaling.original_context_length",
+            whole(&config["original_max_position_embeddings"]),
+        ),
+        "qwen3moe" => {
+            for (theirs, ours) in [
+                ("expert_count", "num_experts"),
+                ("expert_used_count", "num_experts_per_tok"),
+                ("expert_feed_forward_length", "moe_intermediate_size"),
+            ] {
+                file.set(&format!("qwen3moe.{theirs}"), whole(&config[ours]));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// All experts of a layer as one tensor of three dimensions.
+fn stack_experts(tensors: &SafeTensors<'_>, config: &Value, names: &Names, file: &mut Written) {
+    let count = config["num_experts"].as_u64().unwrap_or(0);
+    let layers = config["num_hidden_layers"].as_u64().unwrap();
+    for layer in 0..layers {
+        for part in ["gate_proj", "up_proj", "down_proj"] {
+            let experts = (0..count).filter_map(|expert| {
+                let name = format!("model.layers.{layer}.mlp.experts.{expert}.{part}.weight");
+                tensors.tensor(&name).ok()
+            });
+            let experts: Vec<_> = experts.collect();
+            let Some(first) = experts.first() else {
+                continue;
+            };
+            let mut shape = vec![count];
+            shape.extend(first.shape().iter().map(|length| *length as u64));
+            let data: Vec<u8> = experts.iter().flat_map(|expert| expert.data().to_vec()).collect();
+            let name = format!("model.layers.{layer}.mlp.experts.{part}.weight");
+            file.tensor(&names.in_file(&name), &shape, 0, &data);
+        }
+    }
 }
 
 /// The committed embedder.

@@ -1,10 +1,10 @@
-//! `config.json` of the BERT family, and the files that say how its output becomes one vector.
+//! How the output of a network becomes one vector, as sentence-transformers writes it.
 //!
-//! Why apart: sentence models spread their settings over five files.
+//! Why apart: sentence models spread these settings over five files, and they hold for networks of any kind.
 //!
 //! # Invariants
-//! Without `modules.json` a vector is the mean over all tokens at unit length; with it, exactly what it
-//! lists, and a step that is not built is refused by name.
+//! Without `modules.json` an encoder's vector is the mean over all tokens at unit length; with it, exactly what it
+//! lists, and a step that is not built is refused by name. What is not said, and would be a guess, is refused.
 
 use serde_json::{Map, Value};
 
@@ -13,16 +13,6 @@ use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError, SettingProblem};
 use crate::model::name::ShownName;
 
-/// The non-linearity between the two matrices of a feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// x * Phi(x), by the error function.
-    Gelu,
-    /// The approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2).
-    GeluTanh,
-    Relu,
-}
-
 /// How the vectors of all tokens become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pooling {
@@ -30,70 +20,41 @@ pub(crate) enum Pooling {
     Mean,
     /// The vector of the first token.
     First,
+    /// The vector of the last token.
+    Last,
 }
 
-/// All that the embedder's computation depends on.
+/// What is done before and after the network.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct EmbedderConfig {
+pub(crate) struct SentenceConfig {
+    /// Width of the network's output.
     pub(crate) width: usize,
-    pub(crate) feed_forward: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) vocabulary: usize,
-    /// Rows of the table of positions.
-    pub(crate) positions: usize,
     /// Most tokens of one text, the special ones included.
     pub(crate) context: usize,
-    /// Rows of the table of token types.
-    pub(crate) types: usize,
-    pub(crate) norm_epsilon: f32,
-    pub(crate) activation: Activation,
-    pub(crate) pooling: Pooling,
+    /// `None` when no file says so.
+    pub(crate) pooling: Option<Pooling>,
     /// Texts are brought to lower case before anything else.
     pub(crate) lower_case: bool,
     /// Whether vectors are brought to unit length.
     pub(crate) normalise: bool,
 }
 
-impl EmbedderConfig {
-    pub(crate) fn read(config: &Keys<'_>) -> Result<Self, LoadError> {
-        let activation = match config.text("hidden_act")?.unwrap_or("gelu") {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-            "relu" => Activation::Relu,
-            other => return Err(config.unsupported("hidden_act", other)),
-        };
-        config.refuse_unless("position_embedding_type", &Value::from("absolute"))?;
-        config.refuse_unless("is_decoder", &Value::from(false))?;
-        config.refuse_unless("add_cross_attention", &Value::from(false))?;
-        config.refuse_unless("quantization_config", &Value::Null)?;
-        let width = config.need_count("hidden_size", limits::WIDTH)?;
-        let heads = config.need_count("num_attention_heads", limits::HEADS)?;
-        if !width.is_multiple_of(heads) {
-            return Err(config.problem("num_attention_heads", SettingProblem::Contradiction));
-        }
-        let positions = config.need_count("max_position_embeddings", limits::CONTEXT)?;
-        Ok(Self {
+impl SentenceConfig {
+    /// Of a network of such a width that takes so many tokens, when no file says more.
+    pub(crate) fn new(width: usize, context: usize) -> Self {
+        Self {
             width,
-            feed_forward: config.need_count("intermediate_size", limits::FEED_FORWARD)?,
-            layers: config.need_count("num_hidden_layers", limits::LAYERS)?,
-            heads,
-            vocabulary: config.need_count("vocab_size", limits::VOCABULARY)?,
-            positions,
-            context: positions,
-            types: config.need_count("type_vocab_size", 1_024)?,
-            norm_epsilon: config.need_number("layer_norm_eps", 1e-15..=1.0)? as f32,
-            activation,
-            pooling: Pooling::Mean,
+            context,
+            pooling: None,
             lower_case: false,
             normalise: true,
-        })
+        }
     }
 
     /// Applies `sentence_bert_config.json`: the longest text, and whether case counts.
     pub(crate) fn apply_lengths(&mut self, settings: &Keys<'_>) -> Result<(), LoadError> {
         if let Some(longest) = settings.count("max_seq_length", 1..=limits::CONTEXT)? {
-            self.context = longest.min(self.positions);
+            self.context = longest.min(self.context);
         }
         self.lower_case = settings.flag("do_lower_case")?.unwrap_or(false);
         Ok(())
@@ -104,8 +65,8 @@ impl EmbedderConfig {
         settings.refuse_unless("default_prompt_name", &Value::Null)
     }
 
-    /// Applies `modules.json`. Returns whether a pooling module is listed and where its settings are.
-    pub(crate) fn apply_modules(&mut self, bytes: &[u8]) -> Result<Option<String>, LoadError> {
+    /// Applies `modules.json`. Returns where the settings of its pooling module are.
+    pub(crate) fn apply_modules(&mut self, bytes: &[u8]) -> Result<String, LoadError> {
         const FILE: &str = "modules.json";
         let refuse = |problem| LoadError::File {
             file: ShownName::new(FILE),
@@ -136,7 +97,8 @@ impl EmbedderConfig {
                 _ => return Err(module.unsupported("type", kind)),
             }
         }
-        Ok(pooling)
+        // Without one there would be no vector of a text.
+        pooling.ok_or_else(|| refuse(FileProblem::NoPooling))
     }
 
     /// Applies the settings of the pooling module.
@@ -150,16 +112,22 @@ impl EmbedderConfig {
             "pooling_mode_max_tokens",
             "pooling_mode_mean_sqrt_len_tokens",
             "pooling_mode_weightedmean_tokens",
-            "pooling_mode_lasttoken",
         ] {
             settings.refuse_unless(other, &Value::from(false))?;
         }
-        let first = settings.flag("pooling_mode_cls_token")?.unwrap_or(false);
-        let mean = settings.flag("pooling_mode_mean_tokens")?.unwrap_or(false);
-        self.pooling = match (first, mean) {
-            (true, false) => Pooling::First,
-            (false, true) => Pooling::Mean,
-            // Both would be set side by side, neither gives nothing.
+        let mut chosen = Vec::new();
+        for (key, pooling) in [
+            ("pooling_mode_cls_token", Pooling::First),
+            ("pooling_mode_mean_tokens", Pooling::Mean),
+            ("pooling_mode_lasttoken", Pooling::Last),
+        ] {
+            if settings.flag(key)?.unwrap_or(false) {
+                chosen.push(pooling);
+            }
+        }
+        self.pooling = match chosen[..] {
+            [pooling] => Some(pooling),
+            // Several would be set side by side, none gives nothing.
             _ => return Err(settings.problem("pooling_mode_mean_tokens", SettingProblem::Contradiction)),
         };
         Ok(())
