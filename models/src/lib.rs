@@ -19,6 +19,7 @@
 //! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
 //! - [`decoder`]: the Llama, Mistral and Qwen families; prompts; `chat`: conversations
 //! - [`generation`]: one answer, step by step
+//! - [`constraint`]: answers that keep to a schema; [`tools`]: functions that a model may call
 //! - [`sampler`]: from logits to the next token
 //! - [`embedder`]: the BERT family
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
@@ -59,6 +60,8 @@ pub mod chat;
 #[cfg(feature = "inference")]
 mod config;
 #[cfg(feature = "inference")]
+pub mod constraint;
+#[cfg(feature = "inference")]
 pub mod decoder;
 #[cfg(feature = "inference")]
 pub mod embedder;
@@ -79,10 +82,16 @@ mod testdata;
 #[cfg(feature = "inference")]
 mod tokenizer;
 #[cfg(feature = "inference")]
+pub mod tools;
+#[cfg(feature = "inference")]
 mod weights;
 
 #[cfg(feature = "inference")]
-pub use chat::{ChatError, ChatMessage, Role};
+pub use chat::{ChatError, ChatMessage, Role, ToolCall};
+#[cfg(feature = "inference")]
+pub use constraint::schema::SchemaError;
+#[cfg(feature = "inference")]
+pub use constraint::{Constraint, ConstraintError, Grammars, Output};
 #[cfg(feature = "inference")]
 pub use decoder::{Decoder, Prompt, PromptError};
 #[cfg(feature = "inference")]
@@ -101,3 +110,5 @@ pub use model::info::ModelInfo;
 pub use model::options::{KvPrecision, LoadOptions, Memory, Quantise};
 #[cfg(feature = "inference")]
 pub use sampler::params::{Sampling, SamplingError, SamplingParams};
+#[cfg(feature = "inference")]
+pub use tools::{CallDelta, Function, ToolChoice, Tools, ToolsError};

@@ -5,6 +5,8 @@
 //! # Invariants
 //! Every length read from a file is compared with one of these before anything is allocated by it.
 
+#[cfg(feature = "inference")]
+pub(crate) mod constraint;
 pub(crate) mod gguf;
 #[cfg(feature = "inference")]
 pub(crate) mod inference;

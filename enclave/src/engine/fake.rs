@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use anchorhold_models::{
-    Delta, Embedding, Finish, FinishReason, SamplingParams, Step, TokenInfo, TokenLogprob, Usage,
+    Delta, Embedding, Finish, FinishReason, Grammars, SamplingParams, Step, TokenInfo, TokenLogprob, Usage,
 };
 use zeroize::Zeroizing;
 
@@ -138,6 +138,10 @@ impl Backend for Fake {
         self.abilities
     }
 
+    fn grammars(&self) -> Option<Grammars> {
+        None
+    }
+
     fn start(&self, order: Order) -> Result<Echo, Refusal> {
         let text = match order.prompt {
             Prompt::Text(text) => text,
@@ -262,5 +266,6 @@ fn delta(word: &str, sampling: &SamplingParams) -> Delta {
     Delta {
         text: Zeroizing::new(word.to_owned()),
         tokens: sampling.logprobs.map(info).into_iter().collect(),
+        calls: Vec::new(),
     }
 }

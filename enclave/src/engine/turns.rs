@@ -226,7 +226,7 @@ impl<T: Running> Text<T> {
 
     /// Passes a piece on, unless there is nothing in it. `false` when nobody is there.
     fn tell(&self, delta: Delta) -> bool {
-        (delta.text.is_empty() && delta.tokens.is_empty()) || self.send(Reply::Piece(delta))
+        delta.is_empty() || self.send(Reply::Piece(delta))
     }
 
     fn send(&self, reply: Reply) -> bool {
