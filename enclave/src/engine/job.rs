@@ -128,7 +128,7 @@ impl Embeddings {
 /// The engine's half.
 pub(super) enum Job {
     Generate {
-        order: Order,
+        order: Box<Order>,
         reply: mpsc::Sender<Reply>,
     },
     Embed {
@@ -161,6 +161,7 @@ impl Job {
 pub(super) fn generate(order: Order) -> (Job, Answering) {
     let tokens = order.sampling.max_tokens.unwrap_or(order.most_tokens);
     let (reply, receiver) = mpsc::channel(tokens.saturating_add(4));
+    let order = Box::new(order);
     (Job::Generate { order, reply }, Answering(receiver))
 }
 

@@ -113,11 +113,11 @@ fn what_is_not_known_is_refused_by_name() {
             None,
         ),
         (
-            tools(&vec![r#"{"type":"function","function":{"name":"a"}}"#; 2].join(",")),
+            tools(&[r#"{"type":"function","function":{"name":"a"}}"#; 2].join(",")),
             Some("tools"),
         ),
         (
-            tools(&vec![r#"{"type":"function","function":{"name":"a"}}"#; 129].join(",")),
+            tools(&[r#"{"type":"function","function":{"name":"a"}}"#; 129].join(",")),
             Some("tools"),
         ),
         (format!(r#"{{{TOOLS},"tool_choice":"any"}}"#), Some("tool_choice")),

@@ -93,7 +93,7 @@ async fn calls_are_told_whole_and_in_pieces() {
             .filter_map(|event| {
                 event
                     .strip_prefix("data: {")
-                    .map(|_| event["data: ".len()..].as_bytes())
+                    .map(|_| &event.as_bytes()["data: ".len()..])
             })
             .collect();
         let receipt = events
