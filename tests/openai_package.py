@@ -1,10 +1,12 @@
 """Drives an OpenAI-compatible endpoint with the official Python package: `openai_package.py URL MODEL KIND`.
 
-KIND is `decoder` or `embedder`. Checks what holds for any model behind the endpoint; says OK at the end.
+KIND is `decoder`, `embedder`, or for models that can be held to a schema `structured`, and `tools` where the chat template lists
+tools too. Checks what holds for any model behind the endpoint; says OK at the end.
 Exit status 77: the package is not installed. The key is read from OPENAI_API_KEY.
 """
 
 import asyncio
+import json
 import math
 import sys
 
@@ -95,11 +97,99 @@ def errors():
     refused(bad, "invalid_value", lambda: create(model=MODEL, messages=USER, n=2))
     refused(bad, "invalid_value", lambda: create(model=MODEL, messages=USER, temperature=3))
     tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
-    refused(bad, "unsupported_parameter", lambda: create(model=MODEL, messages=USER, tools=tools))
-    json_format = {"type": "json_object"}
-    refused(bad, "invalid_value", lambda: create(model=MODEL, messages=USER, response_format=json_format))
+    if KIND == "structured":
+        refused(bad, "tools_not_supported", lambda: create(model=MODEL, messages=USER, tools=tools))
+    refused(bad, "invalid_value", lambda: create(model=MODEL, messages=USER, tools=[]))
+    refused(bad, "invalid_value", lambda: create(model=MODEL, messages=USER, response_format={"type": "xml"}))
     refused(bad, "unknown_parameter", lambda: create(model=MODEL, messages=USER, extra_body={"nonsense": 1}))
     refused(bad, "wrong_model_kind", lambda: CLIENT.embeddings.create(model=MODEL, input="one"))
+
+
+VISIT = {
+    "type": "object",
+    "properties": {"town": {"enum": ["Paris", "Rome"]}, "open": {"type": "boolean"}},
+    "required": ["town", "open"],
+    "additionalProperties": False,
+}
+
+
+def visits(text):
+    value = json.loads(text)
+    assert set(value) == {"town", "open"} and value["town"] in ("Paris", "Rome"), value
+    assert isinstance(value["open"], bool), value
+
+
+def structured():
+    create = CLIENT.chat.completions.create
+    settings = {"model": MODEL, "messages": USER, "temperature": 0, "max_tokens": 100}
+    form = {"type": "json_schema", "json_schema": {"name": "visit", "strict": True, "schema": VISIT}}
+    whole = create(response_format=form, **settings)
+    assert whole.choices[0].finish_reason == "stop"
+    visits(whole.choices[0].message.content)
+    chunks = list(create(response_format=form, stream=True, **settings))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+    for seed in range(3):  # whatever is drawn
+        drawn = create(**settings | {"temperature": 2, "seed": seed}, response_format=form)
+        if drawn.choices[0].finish_reason == "stop":
+            visits(drawn.choices[0].message.content)
+    anything = create(response_format={"type": "json_object"}, **settings).choices[0]
+    if anything.finish_reason == "stop":
+        assert isinstance(json.loads(anything.message.content), dict)
+
+    import pydantic
+
+    class Visit(pydantic.BaseModel):
+        town: str = pydantic.Field(max_length=5)
+        rating: int = pydantic.Field(ge=1, le=5)
+
+    parsed = CLIENT.chat.completions.parse(response_format=Visit, **settings)
+    assert isinstance(parsed.choices[0].message.parsed, Visit), parsed
+
+    bad = openai.BadRequestError
+
+    def of(schema):
+        named = {"name": "n", "schema": schema}
+        return lambda: create(response_format={"type": "json_schema", "json_schema": named}, **settings)
+
+    refused(bad, "invalid_schema", of({"not": {}}))
+    refused(bad, "invalid_schema", of({"$ref": "https://example.com/schema"}))
+    refused(bad, "schema_too_complex", of({"type": "string", "maxLength": 10**9}))
+    bomb = {"type": "string"}
+    for _ in range(60):
+        bomb = {"anyOf": [bomb, {"type": "null"}]}
+    refused(bad, "schema_too_complex", of(bomb))
+
+
+def tools():
+    create = CLIENT.chat.completions.create
+    settings = {"model": MODEL, "messages": USER, "temperature": 0, "max_tokens": 120}
+    offered = [{"type": "function", "function": {"name": "visit", "strict": True, "parameters": VISIT}}]
+    named = {"type": "function", "function": {"name": "visit"}}
+    for choice in ("required", named):
+        more = {"tools": offered, "tool_choice": choice, "parallel_tool_calls": False}
+        told = create(**more, **settings).choices[0]
+        assert told.finish_reason == "tool_calls" and told.message.content is None
+        (call,) = told.message.tool_calls
+        assert call.type == "function" and call.function.name == "visit" and call.id
+        visits(call.function.arguments)
+        arguments, names = "", []
+        for chunk in create(stream=True, **more, **settings):
+            for piece in chunk.choices[0].delta.tool_calls or []:
+                assert piece.index == 0
+                names += [piece.function.name] if piece.function.name else []
+                arguments += piece.function.arguments or ""
+        assert (names, arguments) == (["visit"], call.function.arguments)
+        assert chunk.choices[0].finish_reason == "tool_calls"
+        with CLIENT.chat.completions.stream(**more, **settings) as stream:
+            final = stream.get_final_completion().choices[0].message.tool_calls[0]
+        assert final.function.arguments == call.function.arguments
+        # The conversation goes on with the result.
+        result = {"role": "tool", "tool_call_id": call.id, "content": "closed"}
+        after = create(tools=offered, tool_choice="none", **settings | {"messages": [*USER, told.message, result]})
+        assert after.choices[0].message.tool_calls is None
+    assert create(tools=offered, **settings).choices[0].finish_reason in ("stop", "length", "tool_calls")
+    parsed = CLIENT.chat.completions.parse(tools=offered, tool_choice="required", **settings)
+    assert parsed.choices[0].message.tool_calls[0].function.parsed_arguments["town"] in ("Paris", "Rome")
 
 
 def embeddings():
@@ -123,11 +213,15 @@ def embeddings():
 
 
 models()
-if KIND == "decoder":
+if KIND == "embedder":
+    embeddings()
+else:
     chat()
     asyncio.run(chat_async())
     completions()
     errors()
-else:
-    embeddings()
+    if KIND != "decoder":
+        structured()
+    if KIND == "tools":
+        tools()
 print("OK", openai.__version__)

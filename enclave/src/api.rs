@@ -5,6 +5,7 @@
 //! - [`attestation`], [`bound`]: evidence, and refusing whoever has not bound its connection to it
 //! - `caller`, `body`: who asks, and the bytes of the question; both as proofs that handlers demand
 //! - `fields`, `sampling`, `ids`: the JSON of a request, member by member
+//! - `form`: what an answer is held to, of `response_format` and `tools`
 //! - `chat`, `completions`, `embeddings`, `models`, `health`: the endpoints
 //! - `generation`, `answer`, `sse`: from the engine's replies to a body, whole or streamed
 //! - `buffer`: bytes that are wiped; `pieces`: bytes that answers share
@@ -25,6 +26,7 @@ mod completions;
 mod embeddings;
 pub mod error;
 mod fields;
+mod form;
 mod generation;
 mod health;
 mod ids;

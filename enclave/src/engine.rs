@@ -24,13 +24,14 @@ mod tests;
 mod turns;
 
 #[cfg(all(test, feature = "insecure-simulated"))]
-pub(crate) use bridge::tests::demo_model;
+pub(crate) use bridge::tests::{demo_model, demo_model_with};
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use anchorhold_models::{Constraint, Grammars, Output};
+use tokio::sync::{Semaphore, oneshot};
 use zeroize::Zeroizing;
 
 use crate::engine::backend::{Abilities, Backend, Order, Prompt};
@@ -40,6 +41,7 @@ use crate::engine::turns::Rules;
 use crate::event::{Event, emit};
 use crate::lease::Lease;
 use crate::lifecycle::{Cause, Lifecycle};
+use crate::limits;
 use crate::metrics::Metrics;
 
 /// The way to the model. Clones lead to the same one.
@@ -47,6 +49,8 @@ use crate::metrics::Metrics;
 pub struct EngineHandle {
     queue: Arc<Queue<Job>>,
     abilities: Abilities,
+    grammars: Option<Grammars>,
+    compiling: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
@@ -137,6 +141,8 @@ pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThr
     let handle = EngineHandle {
         queue: Arc::clone(&queue),
         abilities: backend.abilities(),
+        grammars: backend.grammars(),
+        compiling: Arc::new(Semaphore::new(limits::FORMS_AT_A_TIME)),
         metrics: Arc::clone(&metrics),
     };
     let (done, gone) = oneshot::channel();
@@ -198,6 +204,23 @@ impl EngineHandle {
     #[must_use]
     pub fn abilities(&self) -> Abilities {
         self.abilities
+    }
+
+    /// Makes the form that an answer is held to, beside the model and on a thread that may block. Few are made at a time, and
+    /// one that nobody waits for any more counts until it is made.
+    ///
+    /// # Errors
+    /// [`Refusal::Form`].
+    pub async fn form(&self, output: Output) -> Result<Constraint, Refusal> {
+        let grammars = self.grammars.clone().ok_or(Refusal::WrongModelKind)?;
+        let turn = Arc::clone(&self.compiling).acquire_owned().await;
+        let turn = turn.map_err(|_| Refusal::ShuttingDown)?;
+        let made = tokio::task::spawn_blocking(move || {
+            let made = grammars.compile(output);
+            drop(turn);
+            made
+        });
+        made.await.map_err(|_| Refusal::Failed)?.map_err(Refusal::Form)
     }
 
     /// Queues a text to generate. Dropping the [`Answering`] cancels it, queued or running.

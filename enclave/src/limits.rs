@@ -144,6 +144,15 @@ pub const STOP_TEXTS: usize = 4;
 /// Bytes of one such text: each byte of the answer may be held back for it.
 pub const STOP_BYTES: usize = 256;
 
+/// Grammars that are made at one time: each takes a core for up to some hundred milliseconds, which the model needs too.
+pub const FORMS_AT_A_TIME: usize = 2;
+
+/// Tools of one request, as OpenAI has it.
+pub const TOOLS: usize = 128;
+
+/// Calls in one message of a chat: more than models make at one time.
+pub const MESSAGE_CALLS: usize = 128;
+
 /// Messages of one chat.
 pub const MESSAGES: usize = 4096;
 

@@ -31,6 +31,7 @@ use anchorhold_kernels::kv;
 use zeroize::Zeroizing;
 
 use crate::chat::{self, ChatError, ChatMessage};
+use crate::constraint::{Constraint, Grammars};
 use crate::generation::{GenerateError, Generation};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
@@ -42,6 +43,7 @@ use crate::prompt::PromptError;
 use crate::sampler::params::Sampling;
 use crate::template::Template;
 use crate::tokenizer::{Ids, Pieces, Tokenizer};
+use crate::tools::{Form, Tools};
 use network::Network;
 use scratch::Scratch;
 
@@ -52,7 +54,8 @@ pub struct Decoder {
     /// Generations of other models are told by it.
     identity: Arc<()>,
     tokenizer: Tokenizer,
-    pieces: Pieces,
+    pieces: Arc<Pieces>,
+    grammars: Grammars,
     template: Option<Template>,
     /// Tokens that the template may name.
     names: Vec<(&'static str, String)>,
@@ -104,8 +107,19 @@ impl Decoder {
             })
         };
         let template = source.template.as_ref().map(compile).transpose()?;
-        let pieces = tokenizer.pieces()?;
+        let pieces = Arc::new(tokenizer.pieces()?);
+        let form = source
+            .template
+            .as_ref()
+            .and_then(|text| Form::of(text, &tokenizer));
         let network = Network::load(weights, config, options)?;
+        let grammars = Grammars::new(
+            Arc::clone(&pieces),
+            network.config().vocabulary,
+            stop_ids.clone(),
+            form,
+            options.threads,
+        );
         let info = info(&network, template.is_some());
         Ok(Self {
             scratch: Mutex::new(network.new_scratch()),
@@ -113,6 +127,7 @@ impl Decoder {
             network,
             tokenizer,
             pieces,
+            grammars,
             template,
             names: source.tokens,
             stop_ids,
@@ -131,16 +146,23 @@ impl Decoder {
     /// # Errors
     /// When the model has no template, the template refuses the conversation, or it cannot fit in the context.
     pub fn chat_prompt(&self, messages: &[ChatMessage]) -> Result<Prompt, ChatError> {
+        self.chat_prompt_with(messages, None)
+    }
+
+    /// As [`Self::chat_prompt`], with functions that the template tells the model of.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn chat_prompt_with(
+        &self,
+        messages: &[ChatMessage],
+        tools: Option<&Tools>,
+    ) -> Result<Prompt, ChatError> {
         let template = self.template.as_ref().ok_or(ChatError::NoTemplate)?;
-        if messages
-            .iter()
-            .map(|message| message.content.len())
-            .sum::<usize>()
-            > self.most_bytes()
-        {
+        if messages.iter().map(ChatMessage::bytes).sum::<usize>() > self.most_bytes() {
             return Err(ChatError::TooLong);
         }
-        let ids = chat::encode(messages, template, &self.names, &self.tokenizer)?;
+        let ids = chat::encode(messages, tools, template, &self.names, &self.tokenizer)?;
         if ids.is_empty() {
             Err(ChatError::Empty)
         } else {
@@ -200,7 +222,26 @@ impl Decoder {
     /// # Errors
     /// When prompt and answer do not fit in the context, or in the pages that are free.
     pub fn start(&self, prompt: Prompt, sampling: Sampling) -> Result<Generation, GenerateError> {
-        Generation::new(self, prompt, sampling)
+        self.start_within(prompt, sampling, None)
+    }
+
+    /// As [`Self::start`], held to a form that this model's [`Self::grammars`] made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_within(
+        &self,
+        prompt: Prompt,
+        sampling: Sampling,
+        constraint: Option<Constraint>,
+    ) -> Result<Generation, GenerateError> {
+        Generation::new(self, prompt, sampling, constraint)
+    }
+
+    /// Makes grammars for answers, on any thread.
+    #[must_use]
+    pub fn grammars(&self) -> Grammars {
+        self.grammars.clone()
     }
 
     /// Pages of keys and values that nobody has, and all there are.

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::constraint::steering::{Steering, Took};
+use crate::constraint::{Constraint, Exceeded};
 use crate::decoder::cache::{Cache, NoPages};
 use crate::decoder::network::{Logits, Part};
 use crate::decoder::{Decoder, Prompt};
@@ -23,6 +25,8 @@ use crate::matrix::ComputeError;
 use crate::sampler::params::Sampling;
 use crate::sampler::{NotFinite, Sampler};
 use crate::tokenizer::TextStream;
+use crate::tools::CallDelta;
+use crate::tools::calls::Calls;
 use stop::{Found, StopFilter};
 use token::{Likelihoods, TokenInfo};
 
@@ -35,7 +39,13 @@ pub struct Generation {
     /// A token drawn and not yet computed.
     drawn: Zeroizing<Option<u32>>,
     sampler: Sampler,
+    /// The form that the answer is held to.
+    steering: Option<Steering>,
+    /// Logits of a token whose mask was late.
+    late: Option<Zeroizing<Vec<f32>>>,
     text: TextStream,
+    /// Where functions may be called.
+    calls: Option<Calls>,
     stops: StopFilter,
     /// Tokens whose text has not been given out, with the length of the answer up to them.
     waiting: VecDeque<(usize, TokenInfo)>,
@@ -71,6 +81,14 @@ pub(crate) enum Next {
     Slice { to: usize },
 }
 
+/// What a generation waits for, when nothing is to be computed.
+pub(crate) enum Idle {
+    /// For nothing: this is the step's result.
+    Nothing(Result<Step, GenerateError>),
+    /// For its mask: the logits are there.
+    Mask,
+}
+
 impl Next {
     /// Whether logits come of it.
     pub(crate) fn ends_in_logits(self, prompt: usize) -> bool {
@@ -88,6 +106,8 @@ pub struct Delta {
     /// The tokens whose text is now complete, when log probabilities were asked for. Tokens of a stop
     /// string that was cut off are not among them.
     pub tokens: Vec<TokenInfo>,
+    /// Pieces of calls, after the text.
+    pub calls: Vec<CallDelta>,
     /// The ids of this piece, where ids were asked for; there is no text then.
     pub ids: Zeroizing<Vec<u32>>,
 }
@@ -96,7 +116,7 @@ impl Delta {
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.tokens.is_empty() && self.ids.is_empty()
+        self.text.is_empty() && self.tokens.is_empty() && self.calls.is_empty() && self.ids.is_empty()
     }
 }
 
@@ -116,6 +136,8 @@ pub enum FinishReason {
     Stop,
     /// The limit of the request, or the end of the context, was reached.
     Length,
+    /// The model ended it with calls of functions.
+    ToolCalls,
 }
 
 /// Tokens computed.
@@ -155,6 +177,8 @@ pub enum GenerateError {
     },
     /// The model computed a NaN or an infinity.
     NotFinite,
+    /// The form that the answer is held to took more steps than are taken, or none of the model's tokens fits it.
+    Constraint,
     /// An operation was given sizes that do not fit, or the generation is another model's.
     Compute,
 }
@@ -183,6 +207,7 @@ impl fmt::Display for GenerateError {
                 )
             }
             Self::NotFinite => f.write_str("the model computed a number that is not finite"),
+            Self::Constraint => f.write_str("the answer cannot be held to its form any further"),
             Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
@@ -200,6 +225,7 @@ impl GenerateError {
             Self::NeverFits { .. } => {
                 "shorten the prompt, ask for fewer tokens, or give the model more memory for pages"
             }
+            Self::Constraint => "simplify the schema: long bounds on lengths and patterns take the most",
             Self::NotFinite => "compare the weights with the published ones",
             Self::Compute => "report this as a defect",
         }
@@ -218,6 +244,12 @@ impl From<NotFinite> for GenerateError {
     }
 }
 
+impl From<Exceeded> for GenerateError {
+    fn from(_: Exceeded) -> Self {
+        Self::Constraint
+    }
+}
+
 impl From<NoPages> for GenerateError {
     fn from(error: NoPages) -> Self {
         match error {
@@ -232,6 +264,7 @@ impl Generation {
         decoder: &Decoder,
         prompt: Prompt,
         mut sampling: Sampling,
+        constraint: Option<Constraint>,
     ) -> Result<Self, GenerateError> {
         let context = decoder.network().config().context;
         let left = context.saturating_sub(prompt.len());
@@ -251,12 +284,16 @@ impl Generation {
         let cache = decoder.network().new_cache(prompt.len() + most_tokens)?;
         let stops = StopFilter::new(sampling.take_stop());
         let sampler = Sampler::new(sampling, prompt.ids(), vocabulary);
+        let steering = constraint.map(|Constraint(steering)| steering);
         Ok(Self {
             decoder: Arc::clone(decoder.identity()),
             cache,
             drawn: Zeroizing::new(None),
             sampler,
             text: decoder.pieces().stream(prompt.continues()),
+            calls: steering.as_ref().and_then(Steering::form).map(Calls::new),
+            steering,
+            late: None,
             stops,
             waiting: VecDeque::new(),
             made: 0,
@@ -277,22 +314,25 @@ impl Generation {
         self.finished.is_none() && self.cache.length() >= self.prompt.len()
     }
 
-    /// Takes what is to be computed next off `room` for prompts. `Err` when nothing is, with the step's result.
-    pub(crate) fn plan(&self, room: &mut usize) -> Result<Next, Result<Step, GenerateError>> {
+    /// Takes what is to be computed next off `room` for prompts. `Err` when nothing is.
+    pub(crate) fn plan(&self, room: &mut usize) -> Result<Next, Idle> {
         if let Some(finish) = self.finish() {
-            return Err(Ok(Step::Finished(finish)));
+            return Err(Idle::Nothing(Ok(Step::Finished(finish))));
+        }
+        if self.late.is_some() {
+            return Err(Idle::Mask);
         }
         let (done, total) = (self.cache.length(), self.prompt.len());
         if done >= total {
             return match *self.drawn {
                 Some(_) => Ok(Next::Token),
-                None => Err(Err(GenerateError::Compute)),
+                None => Err(Idle::Nothing(Err(GenerateError::Compute))),
             };
         }
         let to = total.min(done + *room);
         *room -= to - done;
         if to == done {
-            return Err(Ok(Step::Prefilling { done, total }));
+            return Err(Idle::Nothing(Ok(Step::Prefilling { done, total })));
         }
         Ok(Next::Slice { to })
     }
@@ -322,54 +362,124 @@ impl Generation {
         }
     }
 
-    /// Goes on by a token, drawn by the logits. Changes them.
-    pub(crate) fn advance(&mut self, decoder: &Decoder, logits: &mut [f32]) -> Result<Step, GenerateError> {
-        let step = self.draw(decoder, logits);
+    /// Goes on by a token, drawn by the logits. Changes them. When it is not known yet which tokens fit the answer's form,
+    /// the logits are kept and nothing goes on, unless `wait` says to wait.
+    pub(crate) fn advance(
+        &mut self,
+        decoder: &Decoder,
+        logits: &mut [f32],
+        wait: bool,
+    ) -> Result<Step, GenerateError> {
+        let step = self.draw(decoder, logits, wait);
         if self.finished.is_some() || step.is_err() {
             self.cache.release();
         }
         step
     }
 
+    /// As [`Self::advance`], by logits that were kept.
+    pub(crate) fn advance_late(&mut self, decoder: &Decoder, wait: bool) -> Result<Step, GenerateError> {
+        match self.late.take() {
+            Some(mut logits) => self.advance(decoder, &mut logits, wait),
+            None => Err(GenerateError::Compute),
+        }
+    }
+
     /// Draws the next token and makes text of it.
-    fn draw(&mut self, decoder: &Decoder, logits: &mut [f32]) -> Result<Step, GenerateError> {
+    fn draw(&mut self, decoder: &Decoder, logits: &mut [f32], wait: bool) -> Result<Step, GenerateError> {
+        *self.drawn = None;
+        // Before the mask, whose infinities are no fault.
+        Sampler::check(logits)?;
         let likelihoods = self
             .sampler
             .params()
             .logprobs
             .map(|top| Likelihoods::of(logits, top));
-        *self.drawn = None;
-        let id = self.sampler.draw(logits)?;
+        if let Some(steering) = &mut self.steering
+            && !steering.restrict(logits, wait)?
+        {
+            self.late = Some(Zeroizing::new(logits.to_vec()));
+            return Ok(Step::Delta(self.give(Zeroizing::new(String::new()), Vec::new())));
+        }
+        let id = self.sampler.draw(logits);
         self.completion_tokens += 1;
         if decoder.stops_at(id) {
             return Ok(self.end());
         }
+        let took = match &mut self.steering {
+            Some(steering) => steering.take(id)?,
+            None => Took::Text,
+        };
         if self.sampler.params().return_ids {
-            return Ok(Step::Delta(self.give_id(id)));
+            return Ok(Step::Delta(self.give_id(id, took == Took::Ended)));
         }
         let mut text = Zeroizing::new(String::new());
         self.text.push(decoder.pieces().bytes(id), &mut text);
-        self.made += text.len();
-        if let Some(likelihoods) = likelihoods {
-            self.waiting
-                .push_back((self.made, likelihoods.report(id, decoder.pieces())));
-        }
+        let mut calls = Vec::new();
+        let text = self.content(
+            text,
+            took,
+            likelihoods.map(|of| of.report(id, decoder.pieces())),
+            &mut calls,
+        );
         let mut out = Zeroizing::new(String::new());
         if self.stops.push(&text, &mut out) == Found::Stop {
             self.finished = Some(FinishReason::Stop);
-            let delta = self.give(out);
+            let delta = self.give(out, Vec::new());
             self.waiting.clear();
             return Ok(Step::Delta(delta));
         }
-        if self.completion_tokens >= self.most_tokens {
+        let over = self.completion_tokens >= self.most_tokens;
+        if took == Took::Ended || over {
+            let reason = if took == Took::Ended {
+                self.reason()
+            } else {
+                FinishReason::Length
+            };
             self.finished = Some(match self.flush(&mut out) {
                 Found::Stop => FinishReason::Stop,
-                Found::No => FinishReason::Length,
+                Found::No => reason,
             });
         } else {
             *self.drawn = Some(id);
         }
-        Ok(Step::Delta(self.give(out)))
+        Ok(Step::Delta(self.give(out, calls)))
+    }
+
+    /// What of a token's text is content. The rest goes to the calls.
+    fn content(
+        &mut self,
+        text: Zeroizing<String>,
+        took: Took,
+        token: Option<TokenInfo>,
+        into: &mut Vec<CallDelta>,
+    ) -> Zeroizing<String> {
+        let content = match (&mut self.calls, took) {
+            (Some(calls), _) if calls.begun() => {
+                calls.push(&text, into);
+                return Zeroizing::new(String::new());
+            }
+            (Some(calls), Took::Begins(rest)) => {
+                let content = calls.begin(&text, rest, into);
+                self.made = calls.content();
+                let made = self.made;
+                self.waiting.retain(|(end, _)| *end <= made);
+                return content;
+            }
+            (Some(calls), _) => calls.content_of(&text),
+            (None, _) => Zeroizing::new(text.to_string()),
+        };
+        self.made += text.len();
+        self.waiting.extend(token.map(|token| (self.made, token)));
+        content
+    }
+
+    /// Why an answer ends that its model, or its form, ends.
+    fn reason(&self) -> FinishReason {
+        match &self.calls {
+            Some(calls) if calls.any() => FinishReason::ToolCalls,
+            _ => FinishReason::Stop,
+        }
     }
 
     /// Tokens computed so far.
@@ -392,11 +502,11 @@ impl Generation {
 
     /// The model ended the answer: gives out what was held back, if anything.
     fn end(&mut self) -> Step {
-        let reason = FinishReason::Stop;
+        let reason = self.reason();
         self.finished = Some(reason);
         let mut out = Zeroizing::new(String::new());
         self.flush(&mut out);
-        let delta = self.give(out);
+        let delta = self.give(out, Vec::new());
         if delta.is_empty() {
             return Step::Finished(Finish {
                 reason,
@@ -410,7 +520,18 @@ impl Generation {
     fn flush(&mut self, out: &mut Zeroizing<String>) -> Found {
         let mut rest = Zeroizing::new(String::new());
         self.text.finish(&mut rest);
-        self.made += rest.len();
+        if let Some(calls) = &mut self.calls {
+            let half = if calls.begun() {
+                Zeroizing::new(String::new())
+            } else {
+                rest
+            };
+            self.made += half.len();
+            rest = calls.finish();
+            rest.push_str(&half);
+        } else {
+            self.made += rest.len();
+        }
         let found = self.stops.push(&rest, out);
         if found == Found::No {
             self.stops.finish(out);
@@ -419,8 +540,10 @@ impl Generation {
     }
 
     /// A token as it is: its text is made elsewhere.
-    fn give_id(&mut self, id: u32) -> Delta {
-        if self.completion_tokens >= self.most_tokens {
+    fn give_id(&mut self, id: u32, ended: bool) -> Delta {
+        if ended {
+            self.finished = Some(self.reason());
+        } else if self.completion_tokens >= self.most_tokens {
             self.finished = Some(FinishReason::Length);
         } else {
             *self.drawn = Some(id);
@@ -428,11 +551,12 @@ impl Generation {
         Delta {
             text: Zeroizing::new(String::new()),
             tokens: Vec::new(),
+            calls: Vec::new(),
             ids: Zeroizing::new(vec![id]),
         }
     }
 
-    fn give(&mut self, text: Zeroizing<String>) -> Delta {
+    fn give(&mut self, text: Zeroizing<String>, calls: Vec<CallDelta>) -> Delta {
         self.given += text.len();
         let complete = self
             .waiting
@@ -443,6 +567,7 @@ impl Generation {
         Delta {
             text,
             tokens,
+            calls,
             ids: Zeroizing::new(Vec::new()),
         }
     }

@@ -19,10 +19,11 @@
 //! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
 //! - [`decoder`]: models that answer, of the families in `config::family`; prompts; `chat`: conversations
 //! - [`generation`]: one answer, step by step
+//! - [`constraint`]: answers that keep to a schema; [`tools`]: functions that a model may call
 //! - [`sampler`]: from logits to the next token
 //! - [`embedder`]: models that turn texts into vectors
 //! - `config`, `weights`, `tokenizer`, `template`: the files of a model, each checked as it is read
-//! - [`wording`]: texts to ids and back without a model's weights; [`prompt`]: why a text is none
+//! - [`wording`]: texts to ids and back without a model's weights; [`prompt`]: why a text is none; `wiped`: JSON of plaintext
 //! - `matrix`: the one operation that costs
 //! - `machine`: the threads and instructions that compute
 //!
@@ -66,6 +67,8 @@ mod config {
     pub(crate) mod keys;
 }
 #[cfg(feature = "inference")]
+pub mod constraint;
+#[cfg(feature = "inference")]
 pub mod decoder;
 #[cfg(feature = "inference")]
 pub mod embedder;
@@ -104,13 +107,25 @@ mod testdata;
     allow(dead_code, reason = "the engine asks more of a tokenizer")
 )]
 mod tokenizer;
+#[cfg(feature = "text")]
+#[cfg_attr(
+    not(feature = "inference"),
+    allow(dead_code, reason = "only the engine reads calls out of answers")
+)]
+pub mod tools;
 #[cfg(feature = "inference")]
 mod weights;
+#[cfg(feature = "text")]
+mod wiped;
 #[cfg(feature = "text")]
 pub mod wording;
 
 #[cfg(feature = "text")]
-pub use chat::{ChatError, ChatMessage, Role};
+pub use chat::{ChatError, ChatMessage, Role, ToolCall};
+#[cfg(feature = "inference")]
+pub use constraint::schema::SchemaError;
+#[cfg(feature = "inference")]
+pub use constraint::{Constraint, ConstraintError, Grammars, Output};
 #[cfg(feature = "inference")]
 pub use decoder::{Decoder, Prompt};
 #[cfg(feature = "inference")]
@@ -131,5 +146,7 @@ pub use model::options::{KvPrecision, LoadOptions, Memory, Quantise};
 pub use prompt::PromptError;
 #[cfg(feature = "inference")]
 pub use sampler::params::{Sampling, SamplingError, SamplingParams};
+#[cfg(feature = "text")]
+pub use tools::{CallDelta, Function, ToolChoice, Tools, ToolsError};
 #[cfg(feature = "text")]
 pub use wording::{AnswerText, Wording, WordingError};

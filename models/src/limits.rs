@@ -5,6 +5,9 @@
 //! # Invariants
 //! Every length read from a file is compared with one of these before anything is allocated by it.
 
+#[cfg(feature = "text")]
+#[cfg_attr(not(feature = "inference"), allow(dead_code))]
+pub(crate) mod constraint;
 pub(crate) mod gguf;
 #[cfg(feature = "text")]
 #[cfg_attr(not(feature = "inference"), allow(dead_code))]

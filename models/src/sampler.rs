@@ -78,11 +78,17 @@ impl Sampler {
         self.sampling.params()
     }
 
-    /// Draws the next token. Changes the logits.
-    pub(crate) fn draw(&mut self, logits: &mut [f32]) -> Result<u32, NotFinite> {
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(NotFinite);
+    /// Whether a model computed numbers.
+    pub(crate) fn check(logits: &[f32]) -> Result<(), NotFinite> {
+        if logits.iter().all(|logit| logit.is_finite()) {
+            Ok(())
+        } else {
+            Err(NotFinite)
         }
+    }
+
+    /// Draws the next token. Changes the logits. A negative infinity is a token that may not be drawn; at least one may.
+    pub(crate) fn draw(&mut self, logits: &mut [f32]) -> u32 {
         self.penalise(logits);
         let id = if self.params().temperature == 0.0 {
             highest(logits)
@@ -97,7 +103,7 @@ impl Sampler {
         {
             *count = count.saturating_add(1);
         }
-        Ok(id)
+        id
     }
 
     fn penalise(&self, logits: &mut [f32]) {

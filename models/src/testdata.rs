@@ -164,6 +164,57 @@ pub(crate) fn stories_with(test: &str, options: &LoadOptions) -> Option<Box<Deco
     }
 }
 
+/// A committed model of random weights with a token for each byte, the control tokens of several families, and a chat
+/// template. It finds everything about as likely.
+pub(crate) fn byte_level(template: &str) -> Box<Decoder> {
+    let mut files = folder(&tiny("qwen3"));
+    for (name, bytes) in &mut files {
+        if name == "config.json" {
+            let mut config: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
+            config["max_position_embeddings"] = 2048.into();
+            *bytes = config.to_string().into_bytes();
+        }
+    }
+    let controls = [
+        "<|im_start|>",
+        "[TOOL_CALLS]",
+        "<|im_end|>",
+        "<tool_call>",
+        "</tool_call>",
+    ];
+    let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
+    let mut characters: Vec<char> = alphabet
+        .into_iter()
+        .filter(|c| !('\u{f5}'..='\u{ff}').contains(c))
+        .collect();
+    characters.sort_unstable();
+    let words = controls
+        .iter()
+        .map(ToString::to_string)
+        .chain(characters.iter().map(char::to_string));
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        words.zip(0..).map(|(word, id)| (word, id.into())).collect();
+    let added: Vec<serde_json::Value> = (0..)
+        .zip(controls)
+        .map(|(id, content)| {
+            serde_json::json!({"id": id, "content": content, "special": id < 3, "single_word": false, "lstrip": false,
+                               "rstrip": false, "normalized": false})
+        })
+        .collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "added_tokens": added, "normalizer": null, "post_processor": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    });
+    files.push(("tokenizer.json".into(), tokenizer.to_string().into_bytes()));
+    files.push(("chat_template.jinja".into(), template.into()));
+    match load(files).expect("the model loads") {
+        Model::Decoder(decoder) => decoder,
+        Model::Embedder(_) => panic!("it is a decoder"),
+    }
+}
+
 /// Reads a `config.json` given as a value.
 pub(crate) fn with_config<T>(config: &serde_json::Value, read: impl FnOnce(&Keys<'_>) -> T) -> T {
     let bytes = serde_json::to_vec(config).expect("JSON");

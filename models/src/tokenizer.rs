@@ -119,6 +119,11 @@ impl Tokenizer {
         self.controls.id(token).or_else(|| self.inner.token_to_id(token))
     }
 
+    /// The id of a control token that is not shown in answers.
+    pub(crate) fn hidden(&self, token: &str) -> Option<u32> {
+        self.controls.id(token).filter(|id| self.controls.is_hidden(*id))
+    }
+
     /// Whether each id stands for the token that is listed under it.
     pub(crate) fn lists(&self, tokens: &[String]) -> bool {
         let is = |(id, token): (u32, &String)| {

@@ -137,7 +137,7 @@ impl Wording {
     /// [`ChatError`], as the engine's.
     pub fn chat(&self, messages: &[ChatMessage]) -> Result<Zeroizing<Vec<u32>>, ChatError> {
         let template = self.template.as_ref().ok_or(ChatError::NoTemplate)?;
-        let ids = chat::encode(messages, template, &self.names, &self.tokenizer)?;
+        let ids = chat::encode(messages, None, template, &self.names, &self.tokenizer)?;
         if ids.is_empty() {
             return Err(ChatError::Empty);
         }

@@ -92,6 +92,6 @@ fn the_official_package_works_unchanged_through_the_proxy() {
         return;
     };
     let served = Served::demo("");
-    drive_all(&python, &served, "decoder");
+    drive_all(&python, &served, "structured");
     served.still_answers();
 }

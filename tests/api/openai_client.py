@@ -1,6 +1,6 @@
 """Drives `anchorhold client proxy` with the official Python package: `openai_client.py URL MODEL KIND`.
 
-KIND is `decoder` (the demo's own model) or `embedder`. What holds for any endpoint is in tests/openai_package.py;
+KIND is `structured` (the demo's own model) or `embedder`. What holds for any endpoint is in tests/openai_package.py;
 here is what the proxy adds, and that real weights answer. Says OK at the end.
 """
 
@@ -110,7 +110,7 @@ def embeddings():
 
 
 token()
-if KIND == "decoder":
+if KIND == "structured":
     answers()
     stream()
     errors()

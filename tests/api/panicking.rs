@@ -17,7 +17,7 @@ use anchorhold_enclave::lease::{Lease, Terms};
 use anchorhold_enclave::lifecycle::{Cause, Lifecycle};
 use anchorhold_enclave::metrics::Metrics;
 use anchorhold_enclave::process;
-use anchorhold_models::{Embedding, SamplingParams, Step, Usage};
+use anchorhold_models::{Embedding, Grammars, SamplingParams, Step, Usage};
 
 /// Any valid configuration: the clock is made from its consent to the host's time.
 const CONFIG: &str = r#"version = "0.1.0"
@@ -52,6 +52,10 @@ impl Backend for Panicking {
 
     fn abilities(&self) -> Abilities {
         Abilities::Decode { chat: true }
+    }
+
+    fn grammars(&self) -> Option<Grammars> {
+        None
     }
 
     fn start(&self, order: Order) -> Result<Text, Refusal> {
@@ -107,6 +111,8 @@ async fn answer(prompt: String) -> ExitCode {
     let engine = start(Panicking, settings).expect("a thread");
     let order = Order {
         prompt: Prompt::Text(prompt.into()),
+        tools: None,
+        constraint: None,
         sampling: SamplingParams::default(),
         most_tokens: 4,
     };

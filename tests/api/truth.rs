@@ -225,13 +225,13 @@ fn load(folder: &Path) -> Model {
 }
 
 fn greedy(decoder: &Decoder, messages: &Value) -> String {
-    let message = |message: &Value| ChatMessage {
-        role: match message["role"].as_str().unwrap() {
+    let message = |message: &Value| {
+        let role = match message["role"].as_str().unwrap() {
             "system" => Role::System,
             "user" => Role::User,
             _ => Role::Assistant,
-        },
-        content: message["content"].as_str().unwrap().to_owned().into(),
+        };
+        ChatMessage::new(role, message["content"].as_str().unwrap().to_owned().into())
     };
     let messages: Vec<ChatMessage> = messages.as_array().unwrap().iter().map(message).collect();
     let sampling = SamplingParams {

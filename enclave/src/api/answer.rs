@@ -5,6 +5,8 @@
 //! # Invariants
 //! Text goes from the engine's wiped strings straight into a wiped buffer.
 
+mod calls;
+
 use std::borrow::Cow;
 
 use anchorhold_encoding::Digest;
@@ -14,6 +16,8 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use crate::api::ApiState;
+use crate::api::answer::calls::{CallId, Pieces};
+pub(super) use crate::api::answer::calls::{WholeCall, gather};
 use crate::api::buffer::WipedBuffer;
 use crate::api::error::ApiError;
 use crate::api::ids::{Gathered, Ids};
@@ -31,6 +35,8 @@ pub(super) enum Style {
 pub(super) struct Envelope {
     style: Style,
     id: String,
+    /// Of the calls in it.
+    calls: CallId,
     created: u64,
     model: String,
     /// Log-probabilities were asked for.
@@ -54,10 +60,10 @@ impl Envelope {
         logprobs: bool,
         include_usage: bool,
     ) -> Result<Self, ApiError> {
-        let mut id = [0; 16];
-        SystemRandom::new()
-            .fill(&mut id)
-            .map_err(|_| ApiError::ModelFailed)?;
+        let random = SystemRandom::new();
+        let (mut id, mut calls) = ([0; 16], [0; 16]);
+        let filled = random.fill(&mut id).and_then(|()| random.fill(&mut calls));
+        filled.map_err(|_| ApiError::ModelFailed)?;
         let prefix = match style {
             Style::Chat => "chatcmpl",
             Style::Completion => "cmpl",
@@ -65,6 +71,7 @@ impl Envelope {
         Ok(Self {
             style,
             id: format!("{prefix}-{}", Digest::new(id)),
+            calls: CallId::of_random(calls),
             created: api.clock.calendar().0.unix(),
             model: api.model_name.clone(),
             logprobs,
@@ -92,20 +99,28 @@ impl Envelope {
         let delta = ChatDelta {
             role: Some("assistant"),
             content: Some(""),
+            tool_calls: None,
         };
         (self.style == Style::Chat).then(|| self.chunk(&[chat_choice(delta, None, None)]))
     }
 
     /// A chunk of text.
     pub(super) fn piece(&mut self, piece: &Delta) -> WipedBuffer {
-        let tokens = self.logprobs.then_some(piece.tokens.as_slice());
         let text = piece.text.as_str();
         let ids = self.ids.as_ref().map(|_| Ids { ids: &piece.ids });
+        // A piece of a call alone has no content, and no tokens of it.
+        let call = text.is_empty() && piece.tokens.is_empty() && !piece.calls.is_empty();
+        let tokens = (self.logprobs && !call).then_some(piece.tokens.as_slice());
         match self.style {
             Style::Chat => {
+                let calls = Pieces {
+                    id: &self.calls,
+                    calls: &piece.calls,
+                };
                 let delta = ChatDelta {
                     role: None,
-                    content: Some(text),
+                    content: (!call).then_some(text),
+                    tool_calls: (!piece.calls.is_empty()).then_some(calls),
                 };
                 let mut choice = chat_choice(delta, tokens, None);
                 choice.anchorhold = ids;
@@ -141,7 +156,13 @@ impl Envelope {
     }
 
     /// The whole answer.
-    pub(super) fn whole(&self, text: &str, tokens: &[TokenInfo], finish: Finish) -> WipedBuffer {
+    pub(super) fn whole(
+        &self,
+        text: &str,
+        tokens: &[TokenInfo],
+        calls: &[WholeCall],
+        finish: Finish,
+    ) -> WipedBuffer {
         let tokens = self.logprobs.then_some(tokens);
         let reason = reason_name(finish.reason);
         let usage = Some(Some(finish.usage.into()));
@@ -152,8 +173,10 @@ impl Envelope {
                     index: 0,
                     message: ChatMessage {
                         role: "assistant",
-                        content: text,
+                        // As in OpenAI's answers: who only calls says nothing.
+                        content: (calls.is_empty() || !text.is_empty()).then_some(text),
                         refusal: None,
+                        tool_calls: (!calls.is_empty()).then(|| calls::whole(&self.calls, calls)),
                     },
                     logprobs: tokens.map(ChatLogprobs),
                     finish_reason: reason,
@@ -214,6 +237,7 @@ fn reason_name(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
     }
 }
 
@@ -258,8 +282,10 @@ struct WholeChoice<'a> {
 #[derive(Serialize)]
 struct ChatMessage<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Option<&'a str>,
     refusal: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<Vec<calls::Call<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -278,6 +304,8 @@ struct ChatDelta<'a> {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<Pieces<'a>>,
 }
 
 fn chat_choice<'a>(

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use anchorhold_models::{ChatMessage, Role};
+use anchorhold_models::{ChatMessage, Role, ToolCall};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::value::RawValue;
@@ -20,6 +20,7 @@ use crate::api::body::JsonBody;
 use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, Text};
+use crate::api::form::{self, Form};
 use crate::api::generation;
 use crate::api::ids;
 use crate::api::sampling::{self, Delivery};
@@ -32,14 +33,16 @@ pub(super) async fn complete(
     State(api): State<Arc<ApiState>>,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let (order, delivery) = read(body.text()?, &api)?;
+    let (mut order, delivery, form) = read(body.text()?, &api)?;
+    order.constraint = form.make(&api, caller.arrived).await?;
     generation::answer(api, &caller, body, Style::Chat, order, delivery).await
 }
 
-fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
+fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery, Form), ApiError> {
     let mut fields = Fields::parse(text, None)?;
     api.check_model(&mut fields)?;
     let extension = ids::extension(&mut fields)?;
+    let by_ids = extension.prompt_ids.is_some() || extension.return_ids;
     let prompt = match extension.prompt_ids {
         // Messages beside them are refused with what nobody takes.
         Some(ids) => Prompt::Ids(ids),
@@ -50,15 +53,24 @@ fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
     let mut sampling = sampling::sampling(&mut fields, max_tokens, logprobs)?;
     sampling.return_ids = extension.return_ids;
     let delivery = sampling::delivery(&mut fields)?;
-    sampling::text_format(&mut fields)?;
+    let form = Form::take(&mut fields)?;
+    if by_ids && form.tools().is_some() {
+        // The template tells of tools, and calls are read out of text: neither is here.
+        return Err(ApiError::InvalidValue {
+            field: "tools",
+            expected: "none beside `anchorhold`: with ids, tools are the caller's own",
+        });
+    }
     fields.only("modalities", vec![Cow::Borrowed("text")], "[\"text\"]")?;
     fields.finish()?;
     let order = Order {
         prompt,
+        tools: form.tools(),
+        constraint: None,
         sampling,
         most_tokens: api.limits.max_tokens,
     };
-    Ok((order, delivery))
+    Ok((order, delivery, form))
 }
 
 /// The limit of tokens under its old or its new name, and which.
@@ -101,16 +113,55 @@ fn messages(fields: &mut Fields<'_>) -> Result<Vec<ChatMessage>, ApiError> {
 
 fn message(value: &RawValue) -> Result<ChatMessage, ApiError> {
     let mut fields = Fields::parse(value.get(), Some("messages"))?;
-    let (field, expected) = ("role", "`system`, `developer`, `user` or `assistant`");
+    let (field, expected) = ("role", "`system`, `developer`, `user`, `assistant` or `tool`");
     let role = match &*fields.require::<Cow<'_, str>>(field, expected)? {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
+        "tool" => Role::Tool,
         _ => return Err(ApiError::InvalidValue { field, expected }),
     };
-    let content = content(&mut fields)?;
+    let mut message = ChatMessage::new(role, Zeroizing::new(String::new()));
+    match role {
+        Role::Assistant => message.calls = calls(&mut fields)?,
+        Role::Tool => message.call_id = Some(fields.require::<Text>("tool_call_id", "a text")?.0),
+        Role::System | Role::User => {}
+    }
+    // Who calls functions need not say anything.
+    match content(&mut fields) {
+        Err(ApiError::MissingField(_)) if !message.calls.is_empty() => {}
+        content => message.content = content?,
+    }
     fields.finish()?;
-    Ok(ChatMessage { role, content })
+    Ok(message)
+}
+
+/// The functions that the model called earlier.
+fn calls(fields: &mut Fields<'_>) -> Result<Vec<ToolCall>, ApiError> {
+    let (field, expected) = ("tool_calls", "a list of 1 to 128 calls of functions");
+    let Some(list) = fields.take::<Vec<&RawValue>>(field, expected)? else {
+        return Ok(Vec::new());
+    };
+    if list.is_empty() || list.len() > limits::MESSAGE_CALLS {
+        return Err(ApiError::InvalidValue { field, expected });
+    }
+    list.into_iter().map(call).collect()
+}
+
+fn call(value: &RawValue) -> Result<ToolCall, ApiError> {
+    let mut fields = Fields::parse(value.get(), Some("tool_calls"))?;
+    let Text(id) = fields.require("id", "a text")?;
+    form::function_type(&mut fields)?;
+    let mut function = Fields::parse(
+        fields.require::<&RawValue>("function", "an object")?.get(),
+        Some("function"),
+    )?;
+    fields.finish()?;
+    let Text(name) = function.require("name", "a text")?;
+    let (field, expected) = ("arguments", "a JSON object as a text");
+    let Text(arguments) = function.require(field, expected)?;
+    function.finish()?;
+    ToolCall::new(id, name, &arguments).ok_or(ApiError::InvalidValue { field, expected })
 }
 
 /// A text, or parts of text that a line break joins.
@@ -175,12 +226,17 @@ mod tests {
                 {"role":"developer","content":"d"},
                 {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b\u00e9"}]},
                 {"role":"assistant","content":"","refusal":null,"annotations":null,
-                    "audio":null,"function_call":null,"tool_calls":null}]}"#,
+                    "audio":null,"function_call":null,"tool_calls":null},
+                {"role":"assistant","content":null,"tool_calls":[
+                    {"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},
+                {"role":"tool","tool_call_id":"c","content":"42"}]}"#,
         );
         let expected = [
             (Role::System, "d".to_owned()),
             (Role::User, "a\nbé".to_owned()),
             (Role::Assistant, String::new()),
+            (Role::Assistant, String::new()),
+            (Role::Tool, "42".to_owned()),
         ];
         assert_eq!(read, Ok(expected.to_vec()));
     }
@@ -193,7 +249,24 @@ mod tests {
             (r#"{"messages":"x"}"#, "messages"),
             (r#"{"messages":["x"]}"#, "messages"),
             (r#"{"messages":[{"content":"x"}]}"#, "role"),
-            (r#"{"messages":[{"role":"tool","content":"x"}]}"#, "role"),
+            (r#"{"messages":[{"role":"tool","content":"x"}]}"#, "tool_call_id"),
+            (r#"{"messages":[{"role":"function","content":"x"}]}"#, "role"),
+            (
+                r#"{"messages":[{"role":"user","content":"x","tool_call_id":"c"}]}"#,
+                "tool_call_id",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}]}"#,
+                "type",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"[]"}}]}]}"#,
+                "arguments",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}]}"#,
+                "id",
+            ),
             (r#"{"messages":[{"role":"user"}]}"#, "content"),
             (r#"{"messages":[{"role":"user","content":null}]}"#, "content"),
             (r#"{"messages":[{"role":"user","content":[]}]}"#, "content"),

@@ -54,6 +54,8 @@ fn read(text: &str, api: &ApiState) -> Result<(Order, Delivery), ApiError> {
     fields.finish()?;
     let order = Order {
         prompt,
+        tools: None,
+        constraint: None,
         sampling,
         most_tokens: limits::COMPLETION_TOKENS.min(api.limits.max_tokens),
     };

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use anchorhold_models::{ConstraintError, SchemaError};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -108,6 +109,15 @@ pub enum ApiError {
     NoChatTemplate,
     /// The model's chat template does not take these messages (an order of roles, for instance).
     TemplateRefused,
+    /// The answer cannot be held to the form that was asked for.
+    Form {
+        /// The member that asks for it.
+        field: &'static str,
+        /// Why.
+        error: ConstraintError,
+    },
+    /// Holding the answer to its form took more work than one answer may.
+    FormExceeded,
     /// The answer was not complete when the time for a request had passed.
     Deadline,
     /// The lease on the model does not cover this prompt before it is renewed.
@@ -192,6 +202,8 @@ impl ApiError {
             Self::WrongModelKind => (StatusCode::BAD_REQUEST, InvalidRequest, "wrong_model_kind"),
             Self::NoChatTemplate => (StatusCode::BAD_REQUEST, InvalidRequest, "no_chat_template"),
             Self::TemplateRefused => (StatusCode::BAD_REQUEST, InvalidRequest, "messages_refused"),
+            Self::Form { error, .. } => form_class(error),
+            Self::FormExceeded => (StatusCode::BAD_REQUEST, InvalidRequest, "schema_too_complex"),
             Self::Deadline => (StatusCode::REQUEST_TIMEOUT, Server, "deadline_exceeded"),
             Self::LeaseBudget => (StatusCode::SERVICE_UNAVAILABLE, Server, "lease_budget"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Server, "shutting_down"),
@@ -213,7 +225,8 @@ impl ApiError {
             | Self::DuplicateField(field)
             | Self::UnsupportedField(field)
             | Self::InvalidValue { field, .. }
-            | Self::AboveLimit { field, .. } => Some(field),
+            | Self::AboveLimit { field, .. }
+            | Self::Form { field, .. } => Some(field),
             Self::NotAnObject(field) => field,
             Self::ModelNotFound => Some("model"),
             Self::InvalidNonce => Some("nonce"),
@@ -237,6 +250,22 @@ impl ApiError {
         };
         serde_json::to_vec(&document).expect("strings always serialize")
     }
+}
+
+fn form_class(error: ConstraintError) -> (StatusCode, Kind, &'static str) {
+    let code = match error {
+        ConstraintError::Schema {
+            error: SchemaError::TooLarge(_) | SchemaError::TooComplex | SchemaError::Recursive,
+            ..
+        } => "schema_too_complex",
+        ConstraintError::Schema { .. } => "invalid_schema",
+        ConstraintError::NoToolForm => "tools_not_supported",
+        ConstraintError::Vocabulary => "structured_output_not_supported",
+        ConstraintError::NoThread => {
+            return (StatusCode::INTERNAL_SERVER_ERROR, Kind::Server, "internal_error");
+        }
+    };
+    (StatusCode::BAD_REQUEST, Kind::InvalidRequest, code)
 }
 
 #[derive(Serialize)]
@@ -321,6 +350,14 @@ impl fmt::Display for ApiError {
             Self::NoChatTemplate => f.write_str("this model has no chat template: use /v1/completions"),
             Self::TemplateRefused => f.write_str(
                 "the model's chat template does not take these messages: check the order and kinds of roles",
+            ),
+            Self::Form {
+                error: ConstraintError::NoThread,
+                ..
+            } => f.write_str("the model failed"),
+            Self::Form { error, .. } => write!(f, "{error}: {}", error.hint()),
+            Self::FormExceeded => f.write_str(
+                "keeping the answer to its schema takes too much work: shorten lengths and simplify patterns",
             ),
             Self::Deadline => f.write_str("the answer was not complete within the time for one request"),
             Self::LeaseBudget => f.write_str(

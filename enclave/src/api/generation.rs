@@ -16,7 +16,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::ApiState;
-use crate::api::answer::{Envelope, Style, count};
+use crate::api::answer::{self, Envelope, Style, count};
 use crate::api::body::JsonBody;
 use crate::api::buffer::WipedBuffer;
 use crate::api::caller::Caller;
@@ -45,6 +45,11 @@ impl From<Refusal> for ApiError {
                 field,
                 expected: bounds,
             },
+            Refusal::Form(error) => Self::Form {
+                field: "tools",
+                error,
+            },
+            Refusal::FormExceeded => Self::FormExceeded,
             Refusal::LeaseBudget => Self::LeaseBudget,
             Refusal::ShuttingDown => Self::ShuttingDown,
             Refusal::Failed => Self::ModelFailed,
@@ -109,6 +114,7 @@ impl Work {
     async fn whole(mut self) -> Result<Response, ApiError> {
         let mut text = WipedBuffer::with_capacity(4096);
         let mut tokens = Vec::new();
+        let mut calls = Vec::new();
         let finish = loop {
             match self.answering.next().await {
                 Reply::Started => {}
@@ -116,13 +122,14 @@ impl Work {
                     text.push(piece.text.as_bytes());
                     self.envelope.gather(&piece);
                     tokens.extend(piece.tokens);
+                    answer::gather(piece.calls, &mut calls);
                 }
                 Reply::Finished(finish) => break finish,
                 Reply::Refused(refusal) => return Err(refusal.into()),
             }
         };
         let text = std::str::from_utf8(text.as_slice()).expect("each piece is a string");
-        let body = self.envelope.whole(text, &tokens, finish);
+        let body = self.envelope.whole(text, &tokens, &calls, finish);
         self.draft.sent(body.as_slice());
         let receipt = sign(self.draft, finish);
         let headers = [
@@ -199,7 +206,8 @@ impl Work {
 
 fn sign(draft: Draft, finish: Finish) -> String {
     let reason = match finish.reason {
-        FinishReason::Stop => receipt::FinishReason::Stop,
+        // Receipts tell who ended it: with calls the model did.
+        FinishReason::Stop | FinishReason::ToolCalls => receipt::FinishReason::Stop,
         FinishReason::Length => receipt::FinishReason::Length,
     };
     draft.finish(

@@ -6,11 +6,9 @@
 //! Ranges are OpenAI's where OpenAI has the member; the others' are those in which the number has a meaning.
 //! What is absent has OpenAI's default, except the limit of tokens, which is this server's.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use anchorhold_models::SamplingParams;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -152,22 +150,6 @@ fn include_usage(fields: &mut Fields<'_>, stream: bool) -> Result<bool, ApiError
     Ok(include_usage)
 }
 
-/// `response_format`: only text.
-pub(super) fn text_format(fields: &mut Fields<'_>) -> Result<(), ApiError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Format<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Cow<'a, str>,
-    }
-
-    let (field, expected) = ("response_format", "{\"type\":\"text\"}");
-    match fields.take::<Format<'_>>(field, expected)? {
-        Some(format) if format.kind != "text" => Err(ApiError::InvalidValue { field, expected }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,14 +239,5 @@ mod tests {
                 limit: 8
             })
         );
-    }
-
-    #[test]
-    fn only_text_is_a_format() {
-        let read = |json| text_format(&mut Fields::parse(json, None).unwrap());
-        assert_eq!(read("{\"response_format\":{\"type\":\"text\"}}"), Ok(()));
-        assert_eq!(read("{}"), Ok(()));
-        assert!(read("{\"response_format\":{\"type\":\"json_object\"}}").is_err());
-        assert!(read("{\"response_format\":{\"type\":\"text\",\"x\":1}}").is_err());
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod evidence;
+mod forms;
 mod official;
 mod streams;
 

@@ -6,7 +6,9 @@
 //! # Invariants
 //! [`Backend::step`] does one bounded piece of work a call, and the same for a text alone and among others.
 
-use anchorhold_models::{ChatMessage, Embedding, SamplingParams, Step, Usage};
+use std::sync::Arc;
+
+use anchorhold_models::{ChatMessage, Constraint, Embedding, Grammars, SamplingParams, Step, Tools, Usage};
 use zeroize::Zeroizing;
 
 use crate::engine::job::Refusal;
@@ -40,6 +42,10 @@ pub enum Prompt {
 pub struct Order {
     /// What to continue.
     pub prompt: Prompt,
+    /// Functions that the model's chat template tells it of.
+    pub tools: Option<Arc<Tools>>,
+    /// The form that the answer is held to, made by the model's [`Backend::grammars`].
+    pub constraint: Option<Constraint>,
     /// How. A `max_tokens` of the caller's own is kept to or refused.
     pub sampling: SamplingParams,
     /// Tokens at most where the caller named no number; fewer when the model's context ends before.
@@ -59,6 +65,9 @@ pub trait Backend: Send + 'static {
 
     /// What it can do.
     fn abilities(&self) -> Abilities;
+
+    /// Makes the forms that answers can be held to; none for a model without answers.
+    fn grammars(&self) -> Option<Grammars>;
 
     /// Prepares a text: renders, tokenizes, reserves what prompt and answer can need, and computes nothing with the
     /// weights yet.

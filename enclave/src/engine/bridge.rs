@@ -7,8 +7,8 @@
 //! An error that may be the model's owner's fault is a failure: nothing about it reaches the caller.
 
 use anchorhold_models::{
-    ChatError, Decoder, EmbedError, Embedding, GenerateError, Generation, Model, PromptError, SamplingParams,
-    Step, Truncation, Usage,
+    ChatError, Decoder, EmbedError, Embedding, GenerateError, Generation, Grammars, Model, PromptError,
+    SamplingParams, Step, Truncation, Usage,
 };
 
 use crate::engine::backend::{Abilities, Backend, Order, Prompt, Running};
@@ -25,6 +25,13 @@ impl Backend for Model {
             Self::Embedder(embedder) => Abilities::Embed {
                 width: embedder.info().width,
             },
+        }
+    }
+
+    fn grammars(&self) -> Option<Grammars> {
+        match self {
+            Self::Decoder(decoder) => Some(decoder.grammars()),
+            Self::Embedder(_) => None,
         }
     }
 
@@ -80,13 +87,16 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
     let prompt = match order.prompt {
         Prompt::Text(text) => decoder.text_prompt(&text).map_err(not_a_prompt)?,
         Prompt::Ids(ids) => decoder.ids_prompt(ids).map_err(not_a_prompt)?,
-        Prompt::Chat(messages) => decoder.chat_prompt(&messages).map_err(|error| match error {
-            ChatError::NoTemplate => Refusal::NoChatTemplate,
-            ChatError::Empty => Refusal::EmptyPrompt,
-            ChatError::TooLong => too_long,
-            ChatError::Refused => Refusal::TemplateRefused,
-            ChatError::Failed => Refusal::Failed,
-        })?,
+        Prompt::Chat(messages) => {
+            let prompt = decoder.chat_prompt_with(&messages, order.tools.as_deref());
+            prompt.map_err(|error| match error {
+                ChatError::NoTemplate => Refusal::NoChatTemplate,
+                ChatError::Empty => Refusal::EmptyPrompt,
+                ChatError::TooLong => too_long,
+                ChatError::Refused => Refusal::TemplateRefused,
+                ChatError::Failed => Refusal::Failed,
+            })?
+        }
     };
     // A limit that the caller did not name gives way to what there is; how much of it is in use now changes nothing.
     let (_, pages) = decoder.pages();
@@ -104,7 +114,9 @@ fn generation(decoder: &Decoder, order: Order) -> Result<Generation, Refusal> {
         field: error.field,
         bounds: error.bounds,
     })?;
-    decoder.start(prompt, sampling).map_err(refusal)
+    decoder
+        .start_within(prompt, sampling, order.constraint)
+        .map_err(refusal)
 }
 
 fn refusal(error: GenerateError) -> Refusal {
@@ -116,6 +128,7 @@ fn refusal(error: GenerateError) -> Refusal {
             needed: tokens(needed),
             total: tokens(total),
         },
+        GenerateError::Constraint => Refusal::FormExceeded,
         GenerateError::NotFinite | GenerateError::Compute => Refusal::Failed,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use anchorhold_models::{
-    Delta, Embedding, Finish, FinishReason, SamplingParams, Step, TokenInfo, TokenLogprob, Usage,
+    Delta, Embedding, Finish, FinishReason, Grammars, SamplingParams, Step, TokenInfo, TokenLogprob, Usage,
 };
 use zeroize::Zeroizing;
 
@@ -136,6 +136,10 @@ impl Backend for Fake {
 
     fn abilities(&self) -> Abilities {
         self.abilities
+    }
+
+    fn grammars(&self) -> Option<Grammars> {
+        None
     }
 
     fn start(&self, order: Order) -> Result<Echo, Refusal> {
@@ -264,5 +268,6 @@ fn delta(word: &str, sampling: &SamplingParams) -> Delta {
         text: Zeroizing::new(word.to_owned()),
         tokens: sampling.logprobs.map(info).into_iter().collect(),
         ids: Zeroizing::new(Vec::new()),
+        calls: Vec::new(),
     }
 }

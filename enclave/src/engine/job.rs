@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use anchorhold_models::{Delta, Embedding, Finish};
+use anchorhold_models::{ConstraintError, Delta, Embedding, Finish};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -53,6 +53,10 @@ pub enum Refusal {
         /// What it may be.
         bounds: &'static str,
     },
+    /// The answer cannot be held to the form that was asked for.
+    Form(ConstraintError),
+    /// Holding the answer to its form took more work than one answer may.
+    FormExceeded,
     /// What is left of the lease's token budget does not cover the prompt.
     LeaseBudget,
     /// The engine takes no more work, or the lease ended.
@@ -75,6 +79,8 @@ impl fmt::Display for Refusal {
             Self::NoCapacity => f.write_str("no memory is free for prompt and answer"),
             Self::NeverFits { needed, total } => write!(f, "{needed} tokens, but memory for {total}"),
             Self::Sampling { field, bounds } => write!(f, "`{field}` must be {bounds}"),
+            Self::Form(error) => error.fmt(f),
+            Self::FormExceeded => f.write_str("the form of the answer takes too much work"),
             Self::LeaseBudget => f.write_str("the lease does not cover the prompt"),
             Self::ShuttingDown => f.write_str("the engine is shutting down"),
             Self::Failed => f.write_str("the model failed"),
@@ -122,7 +128,7 @@ impl Embeddings {
 /// The engine's half.
 pub(super) enum Job {
     Generate {
-        order: Order,
+        order: Box<Order>,
         reply: mpsc::Sender<Reply>,
     },
     Embed {
@@ -155,6 +161,7 @@ impl Job {
 pub(super) fn generate(order: Order) -> (Job, Answering) {
     let tokens = order.sampling.max_tokens.unwrap_or(order.most_tokens);
     let (reply, receiver) = mpsc::channel(tokens.saturating_add(4));
+    let order = Box::new(order);
     (Job::Generate { order, reply }, Answering(receiver))
 }
 

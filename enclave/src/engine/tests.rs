@@ -46,6 +46,8 @@ impl World {
     fn ask(&self, text: &str) -> Result<Answering, Refusal> {
         self.engine.handle.generate(Order {
             prompt: Prompt::Text(Zeroizing::new(text.to_owned())),
+            tools: None,
+            constraint: None,
             sampling: SamplingParams::default(),
             most_tokens: 1_000_000,
         })

@@ -96,7 +96,7 @@ impl<T: Running> All<T> {
                 reply,
             }),
             Job::Generate { order, reply } => {
-                let started = backend.start(order).and_then(|text| {
+                let started = backend.start(*order).and_then(|text| {
                     let tokens = count(text.usage().prompt_tokens);
                     let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
                     rules.metrics.prompt_tokens(tokens);

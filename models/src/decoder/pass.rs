@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use super::Decoder;
 use super::network::Part;
 use super::scratch::{Scratch, wipe};
-use crate::generation::{GenerateError, Generation, Next, Step};
+use crate::generation::{GenerateError, Generation, Idle, Next, Step};
 use crate::limits::inference as limits;
 
 /// A generation for which something is computed.
@@ -47,12 +47,13 @@ impl Decoder {
         };
         room = room.min(limits::PASS_ROWS - answers);
         let mut results = Vec::with_capacity(running.len());
+        let mut late = Vec::new();
         let mut turns = Vec::with_capacity(running.len());
         for (index, generation) in running.iter_mut().enumerate() {
             let planned = if Arc::ptr_eq(&self.identity, generation.decoder()) {
                 generation.plan(&mut room)
             } else {
-                Err(Err(GenerateError::Compute))
+                Err(Idle::Nothing(Err(GenerateError::Compute)))
             };
             match planned {
                 Ok(next) => {
@@ -64,10 +65,21 @@ impl Decoder {
                         step: Err(GenerateError::Compute),
                     });
                 }
-                Err(result) => results.push(result),
+                Err(Idle::Nothing(result)) => results.push(result),
+                Err(Idle::Mask) => {
+                    results.push(Err(GenerateError::Compute));
+                    late.push((index, generation));
+                }
             }
         }
-        self.compute(scratch, &mut turns);
+        self.compute(scratch, &mut turns, results.len() == 1);
+        // Whoever waits for its mask holds up nobody else; when all do, the first is waited for.
+        for (index, generation) in late {
+            let wait = turns.is_empty() && !results.iter().any(Result::is_ok);
+            if let Some(result) = results.get_mut(index) {
+                *result = generation.advance_late(self, wait);
+            }
+        }
         for turn in turns {
             if let Some(result) = results.get_mut(turn.index) {
                 *result = turn.step;
@@ -76,7 +88,7 @@ impl Decoder {
         results
     }
 
-    fn compute(&self, scratch: &mut Scratch, turns: &mut [Turn<'_>]) {
+    fn compute(&self, scratch: &mut Scratch, turns: &mut [Turn<'_>], alone: bool) {
         if turns.is_empty() {
             return;
         }
@@ -96,13 +108,13 @@ impl Decoder {
                     turn.step = Ok(turn.generation.prefilling());
                 }
             }
-            self.draw(scratch, &mut drawing);
+            self.draw(scratch, &mut drawing, alone);
         }
         scratch.wipe(rows);
     }
 
-    /// Draws the next token of each, in the order in which their rows are wanted.
-    fn draw(&self, scratch: &mut Scratch, drawing: &mut [&mut Turn<'_>]) {
+    /// Draws the next token of each, in the order in which their rows are wanted. One that is alone may wait for its mask.
+    fn draw(&self, scratch: &mut Scratch, drawing: &mut [&mut Turn<'_>], alone: bool) {
         let mut first = 0;
         for group in drawing.chunks_mut(limits::LOGIT_ROWS) {
             let logits = self.network.logits(scratch, first, group.len());
@@ -113,7 +125,7 @@ impl Decoder {
                 .zip(logits.chunks_exact_mut(vocabulary))
                 .collect();
             self.network.machine().each(each, |_, (turn, logits)| {
-                turn.step = turn.generation.advance(self, logits);
+                turn.step = turn.generation.advance(self, logits, alone);
                 wipe(logits);
             });
         }

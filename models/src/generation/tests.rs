@@ -208,10 +208,7 @@ fn a_model_without_a_template_refuses_conversations() {
     let Some(decoder) = testdata::stories("a_model_without_a_template_refuses_conversations") else {
         return;
     };
-    let message = ChatMessage {
-        role: Role::User,
-        content: Zeroizing::new("Hi".to_owned()),
-    };
+    let message = ChatMessage::new(Role::User, Zeroizing::new("Hi".to_owned()));
     assert_eq!(
         decoder.chat_prompt(&[message]).map(|_| ()),
         Err(ChatError::NoTemplate)

@@ -50,6 +50,8 @@ pub(crate) const TEMPLATE_FUEL: u64 = 20_000_000;
 pub(crate) const RENDERED_BYTES: usize = 64 << 20;
 /// Most messages of a conversation.
 pub(crate) const MESSAGES: usize = 10_000;
+/// Most JSON values in the arguments of one earlier call: a few members, or a table.
+pub(crate) const CALL_VALUES: usize = 8_192;
 /// Most bytes of text that are turned into tokens at once.
 pub(crate) const TEXT_BYTES: usize = 16 << 20;
 

@@ -208,10 +208,7 @@ fn templates_are_found_in_all_their_places() {
         assert!(decoder.info().chat);
         let content = zeroize::Zeroizing::new(" Hi <s></s>\n".to_owned());
         let prompt = decoder
-            .chat_prompt(&[ChatMessage {
-                role: Role::User,
-                content,
-            }])
+            .chat_prompt(&[ChatMessage::new(Role::User, content)])
             .unwrap();
         // One begin and one end: the template's. Those that the user spelled are text.
         let controls: Vec<u32> = prompt

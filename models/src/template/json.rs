@@ -8,6 +8,8 @@
 use minijinja::value::Value;
 use serde_json::Value as Json;
 
+use crate::tokenizer::Marker;
+
 /// `None` when the value is not JSON.
 pub(super) fn write(value: &Value, indent: Option<usize>, ascii: bool) -> Option<String> {
     let json = serde_json::to_value(value).ok()?;
@@ -78,8 +80,8 @@ impl Writer {
     fn string(&self, string: &str, text: &mut String) -> Option<()> {
         let quoted = serde_json::to_string(string).ok()?;
         for character in quoted.chars() {
-            // Python escapes DEL only together with everything above it.
-            if self.ascii && !character.is_ascii() {
+            // Python escapes DEL only together with everything above it. What protects users' texts is left to protect them.
+            if self.ascii && !character.is_ascii() && !Marker::has(character) {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
                     text.push_str(&format!("\\u{unit:04x}"));

@@ -35,6 +35,11 @@ impl Marker {
         let character = |byte: &u8| char::from_u32(0xe000 + u32::from(*byte)).unwrap_or('\u{e000}');
         Self(random.iter().map(character).collect())
     }
+
+    /// Whether markers consist of such characters.
+    pub(crate) fn has(character: char) -> bool {
+        matches!(character, '\u{e000}'..='\u{e0ff}')
+    }
 }
 
 /// A token that means something to the model besides its spelling.

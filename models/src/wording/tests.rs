@@ -40,10 +40,7 @@ fn decoder() -> Box<Decoder> {
 }
 
 fn message(role: Role, content: &str) -> ChatMessage {
-    ChatMessage {
-        role,
-        content: Zeroizing::new(content.to_owned()),
-    }
+    ChatMessage::new(role, Zeroizing::new(content.to_owned()))
 }
 
 #[test]

@@ -134,13 +134,13 @@ async fn each_bad_body_has_its_own_words() {
         (
             chat("a", ",\"tools\":[]").into(),
             400,
-            "unsupported_parameter",
+            "invalid_value",
             Some("tools"),
         ),
         (
             chat("a", ",\"tool_choice\":\"canary-5f1c\"").into(),
             400,
-            "unsupported_parameter",
+            "invalid_value",
             Some("tool_choice"),
         ),
         (

@@ -68,5 +68,11 @@ async fn the_official_package_embeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_package_talks_to_a_real_model() {
     let model = crate::engine::demo_model();
-    drive(&Enclave::around(model, Seen::default(), |_| {}), "decoder").await;
+    drive(&Enclave::around(model, Seen::default(), |_| {}), "structured").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_package_parses_json_and_calls_functions() {
+    let model = crate::engine::demo_model_with(forms::HERMES);
+    drive(&Enclave::around(model, Seen::default(), |_| {}), "tools").await;
 }

@@ -19,7 +19,23 @@ use crate::metrics::Metrics;
 
 /// The demo's model.
 pub(crate) fn demo_model() -> Model {
+    load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/demo-model"))
+}
+
+/// The same with another chat template.
+pub(crate) fn demo_model_with(template: &str) -> Model {
+    let place = tempfile::tempdir().unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/demo-model");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), place.path().join(entry.file_name())).unwrap();
+    }
+    // Where both are, the file counts.
+    std::fs::write(place.path().join("chat_template.jinja"), template).unwrap();
+    load(place.path())
+}
+
+fn load(folder: &Path) -> Model {
     let place = tempfile::tempdir().unwrap();
     let sealed = place.path().join("demo.sealed");
     let key = ModelKey::generate();
@@ -29,7 +45,7 @@ pub(crate) fn demo_model() -> Model {
         name: "demo".parse().unwrap(),
         private_name: false,
     };
-    let summary = seal_dir(&folder, &sealed, &key, &options, &()).unwrap();
+    let summary = seal_dir(folder, &sealed, &key, &options, &()).unwrap();
     let expected = Expected {
         key_id: options.key_id,
         class: options.class,
@@ -58,15 +74,17 @@ fn engine() -> Engine {
 }
 
 fn chat(content: &str) -> Prompt {
-    Prompt::Chat(vec![ChatMessage {
-        role: Role::User,
-        content: Zeroizing::new(content.to_owned()),
-    }])
+    Prompt::Chat(vec![ChatMessage::new(
+        Role::User,
+        Zeroizing::new(content.to_owned()),
+    )])
 }
 
 fn greedy(prompt: Prompt, max_tokens: Option<usize>) -> Order {
     Order {
         prompt,
+        tools: None,
+        constraint: None,
         sampling: SamplingParams {
             temperature: 0.0,
             max_tokens,

@@ -187,7 +187,7 @@ fn message(value: &str) -> Option<ChatMessage> {
             joined
         }
     };
-    members.rest_is_null().then_some(ChatMessage { role, content })
+    members.rest_is_null().then(|| ChatMessage::new(role, content))
 }
 
 fn part(value: &str) -> Option<Zeroizing<String>> {
