@@ -5,7 +5,7 @@
 //! `cargo run --release -p anchorhold-kernels --example attention [THREADS] [SET] [DEPTH...]`
 //!
 //! # Invariants
-//! Medians of interleaved runs, in milliseconds that the calling thread was given.
+//! Medians of interleaved runs, in milliseconds by the clock.
 
 #![allow(clippy::print_stdout)]
 
@@ -132,7 +132,7 @@ impl Case {
         }
     }
 
-    /// Attends in all layers (a window of one position fills pages fast), and says how many milliseconds the calling thread ran.
+    /// Attends in all layers (a window of one position fills pages fast), and says how many milliseconds that took.
     fn attend(&mut self, kernels: Kernels, pool: &Pool, rows: usize, window: Option<usize>) -> f64 {
         let numbers = |count: usize| -> Vec<f32> {
             (0..count)
@@ -147,7 +147,7 @@ impl Case {
             scale: 1.0 / (WIDTH as f32).sqrt(),
             soft_cap: None,
         };
-        let start = given();
+        let start = Instant::now();
         for layer in 0..LAYERS {
             let mut jobs = [Job {
                 sequence: &mut self.sequence,
@@ -158,16 +158,6 @@ impl Case {
             }];
             attend(kernels, pool, &mut self.workspace, layer, &rule, &mut jobs);
         }
-        (given() - start) * 1e3
+        start.elapsed().as_secs_f64() * 1e3
     }
-}
-
-/// Seconds that this thread ran, as Linux counts them: on a busy machine these say more than the clock.
-fn given() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let first = text
-        .split(' ')
-        .next()
-        .and_then(|number| number.parse::<u64>().ok());
-    first.map_or(f64::NAN, |nanoseconds| nanoseconds as f64 / 1e9)
 }

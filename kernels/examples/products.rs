@@ -80,6 +80,17 @@ fn measure(kernels: Kernels, pool: &Pool, format: BlockFormat, precision: Precis
             rows as f64 / own
         );
     }
+    for rows in [1, 16, 64] {
+        let table = matrices.last().expect("a table");
+        let ids: Vec<u32> = (0..rows as u32).map(|i| i * 9973 % HEAD.0 as u32).collect();
+        let mut out = vec![0f32; rows * HEAD.1];
+        let (median, own) = passes(5, || table.gather_oblivious(kernels, pool, &ids, &mut out));
+        println!(
+            "  gather, {rows:2} rows: {:7.2} ms; of own time {:7.2} ms",
+            median * 1e3,
+            own * 1e3
+        );
+    }
     let rows = 512;
     let layers = 4;
     let some = &matrices[..LAYER.len() * layers];
@@ -143,7 +154,7 @@ fn step(kernels: Kernels, pool: &Pool, matrices: &[Matrix], rows: usize) {
 }
 
 /// Medians of seconds by the clock, and of this thread's own.
-fn passes(times: usize, pass: impl Fn()) -> (f64, f64) {
+fn passes(times: usize, mut pass: impl FnMut()) -> (f64, f64) {
     let mut seconds: (Vec<f64>, Vec<f64>) = (0..times)
         .map(|_| {
             let start = Moment::now();

@@ -72,66 +72,40 @@ pub fn multiply(pool: &Pool, matrix: &Matrix, activations: &Activations, out: &m
     );
     let set = activations.kernels().set();
     let output = Output::new(out, matrix.outputs());
+    macro_rules! by {
+        ($kernel:ident, $tiles:ident, $panels:ident) => {
+            drive(
+                pool,
+                matrix,
+                $tiles,
+                activations.$panels(),
+                &output,
+                |tiles, panel, block| {
+                    dispatch::$kernel(set, tiles, panel, block);
+                },
+            )
+        };
+    }
     match matrix.tiles() {
-        Tiles::F32(tiles) => {
-            let (spans, panel) = activations.float_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::f32(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::F16(tiles) => {
-            let (spans, panel) = activations.float_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::f16(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Bf16(tiles) if set >= KernelSet::Avx512Bf16 => {
-            let (spans, panel) = activations.pair_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::pairs(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Bf16(tiles) => {
-            let (spans, panel) = activations.rounded_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::bf16(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Q8(tiles) => {
-            let (spans, panel) = activations.integer_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::q8(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Q4(tiles) => {
-            let (spans, panel) = activations.integer_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::q4(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Q4K(tiles) => {
-            let (spans, panel) = activations.integer_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::q4k(set, tiles, &panel(index), block);
-            });
-        }
-        Tiles::Q6K(tiles) => {
-            let (spans, panel) = activations.integer_panels();
-            drive(pool, matrix, tiles, spans, &output, |tiles, index, block| {
-                dispatch::q6k(set, tiles, &panel(index), block);
-            });
-        }
+        Tiles::F32(tiles) => by!(f32, tiles, float_panels),
+        Tiles::F16(tiles) => by!(f16, tiles, float_panels),
+        Tiles::Bf16(tiles) if set >= KernelSet::Avx512Bf16 => by!(pairs, tiles, pair_panels),
+        Tiles::Bf16(tiles) => by!(bf16, tiles, rounded_panels),
+        Tiles::Q8(tiles) => by!(q8, tiles, integer_panels),
+        Tiles::Q4(tiles) => by!(q4, tiles, integer_panels),
+        Tiles::Q4K(tiles) => by!(q4k, tiles, integer_panels),
+        Tiles::Q6K(tiles) => by!(q6k, tiles, integer_panels),
     }
 }
 
 /// Shares groups of outputs among threads; a part takes some groups, keeps them in its cache and passes all panels by.
-fn drive<T: Tile>(
+fn drive<T: Tile, P>(
     pool: &Pool,
     matrix: &Matrix,
     tiles: &[T],
-    spans: Spans,
+    (spans, panel): (Spans, impl Fn(usize) -> P + Sync),
     output: &Output<'_>,
-    kernel: impl Fn(&[T], usize, &mut Block) + Sync,
+    kernel: impl Fn(&[T], &P, &mut Block) + Sync,
 ) {
     let depth = matrix.inputs().div_ceil(T::INPUTS);
     let groups = tiles.len() / depth;
@@ -149,8 +123,9 @@ fn drive<T: Tile>(
         while first < last {
             let next = (first + kept).min(last);
             for (index, span) in spans.enumerate() {
+                let panel = panel(index);
                 for group in first..next {
-                    kernel(&tiles[group * depth..][..depth], index, &mut block);
+                    kernel(&tiles[group * depth..][..depth], &panel, &mut block);
                     for row in 0..span.rows {
                         let numbers = &block[row * T::OUTPUTS..][..T::OUTPUTS];
                         // SAFETY: a group is taken by one part, and a part by one thread.

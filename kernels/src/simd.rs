@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
-    _mm_prefetch, _mm_storeu_si128, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
+    __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64,
+    _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
     _mm256_storeu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
@@ -78,14 +78,16 @@ pub(crate) fn store_8(numbers: &mut [f32; 8], vector: __m256) {
 
 #[inline]
 #[target_feature(enable = "sse2")]
-pub(crate) fn store_128(numbers: &mut [u16; 8], vector: __m128i) {
+pub(crate) fn store_128<T: Number, const COUNT: usize>(numbers: &mut [T; COUNT], vector: __m128i) {
+    const { assert!(size_of::<[T; COUNT]>() == 16) };
     // SAFETY: 16 bytes that are borrowed to write.
     unsafe { _mm_storeu_si128(numbers.as_mut_ptr().cast(), vector) }
 }
 
 #[inline]
 #[target_feature(enable = "avx")]
-pub(crate) fn store_256(numbers: &mut [u16; 16], vector: __m256i) {
+pub(crate) fn store_256<T: Number, const COUNT: usize>(numbers: &mut [T; COUNT], vector: __m256i) {
+    const { assert!(size_of::<[T; COUNT]>() == 32) };
     // SAFETY: 32 bytes that are borrowed to write.
     unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), vector) }
 }
@@ -136,6 +138,34 @@ pub(crate) fn prefetch<T>(item: &T, ahead: usize) {
     while at < size_of::<T>() {
         // SAFETY: a prefetch faults nowhere and reads no value.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at)) };
+        at += 64;
+    }
+}
+
+/// `COUNT` bytes from a place on.
+#[inline(always)]
+pub(crate) fn at<const COUNT: usize>(bytes: &[u8], place: usize) -> &[u8; COUNT] {
+    bytes[place..]
+        .first_chunk()
+        .expect("so many bytes after the place")
+}
+
+/// As [`at`], to write.
+#[inline(always)]
+pub(crate) fn at_mut<const COUNT: usize>(bytes: &mut [u8], place: usize) -> &mut [u8; COUNT] {
+    bytes[place..]
+        .first_chunk_mut()
+        .expect("so many bytes after the place")
+}
+
+/// As [`prefetch`], into the second cache: for what lies in pieces too short for the CPU to see where they go.
+#[inline(always)]
+pub(crate) fn prefetch_early<T>(item: &T) {
+    let start = std::ptr::from_ref(item).cast::<i8>();
+    let mut at = 0;
+    while at < size_of::<T>() {
+        // SAFETY: a prefetch faults nowhere and reads no value.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at)) };
         at += 64;
     }
 }

@@ -10,7 +10,7 @@
 
 use super::tile::{EIGHT, LINE, Lines, Step};
 use super::wide::tiles;
-use crate::simd::{load_16 as load, prefetch, store_16 as store};
+use crate::simd::{load_16 as load, prefetch_early, store_16 as store};
 use crate::vector::avx512::{
     LANES, add_, exp, largest, max, mul_add, splat, sub, sum, widen_bf16, widen_f16,
 };

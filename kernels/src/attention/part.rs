@@ -102,7 +102,8 @@ impl Part<'_> {
         let first = seen.start.max(range * RANGE) / CHUNK;
         let end = seen.end.min((range + 1) * RANGE).div_ceil(CHUNK);
         for chunk in first..end {
-            self.chunk(scratch, chunk * CHUNK);
+            let next = (chunk + 1 < end).then_some((chunk + 1) * CHUNK);
+            self.chunk(scratch, chunk * CHUNK, next);
         }
     }
 
@@ -114,17 +115,19 @@ impl Part<'_> {
         first / POSITIONS..end.div_ceil(POSITIONS)
     }
 
-    fn chunk(&self, scratch: &mut Scratch, start: usize) {
+    /// Goes on by the chunk at `start`; `next` is read after it.
+    fn chunk(&self, scratch: &mut Scratch, start: usize, next: Option<usize>) {
         let (depth, columns) = (self.layout.depth(), self.layout.columns());
         let pages = self.pages(&(0..self.rows()), start);
+        let first = start / POSITIONS;
+        let next = next.map(|next| next / POSITIONS + self.pages(&(0..self.rows()), next).start);
         for page in pages.clone() {
-            let keys = self.lines(
-                start / POSITIONS + page,
-                false,
-                &mut scratch.block,
-                &mut scratch.bare,
-            );
-            let ahead = self.ahead(start / POSITIONS, &pages, page, false);
+            let keys = self.lines(first + page, false, &mut scratch.block, &mut scratch.bare);
+            let ahead = if page + 1 < pages.end {
+                self.ahead(first + page + 1, false)
+            } else {
+                self.ahead(first + pages.start, true)
+            };
             for tile in self
                 .tiles()
                 .filter(|tile| self.pages(tile, start).contains(&page))
@@ -147,13 +150,12 @@ impl Part<'_> {
             self.softmax(scratch, &tile, start);
         }
         for page in pages.clone() {
-            let values = self.lines(
-                start / POSITIONS + page,
-                true,
-                &mut scratch.block,
-                &mut scratch.bare,
-            );
-            let ahead = self.ahead(start / POSITIONS, &pages, page, true);
+            let values = self.lines(first + page, true, &mut scratch.block, &mut scratch.bare);
+            let ahead = if page + 1 < pages.end {
+                self.ahead(first + page + 1, true)
+            } else {
+                next.and_then(|next| self.ahead(next, false))
+            };
             for tile in self
                 .tiles()
                 .filter(|tile| self.pages(tile, start).contains(&page))
@@ -216,12 +218,12 @@ impl Part<'_> {
         }
     }
 
-    /// What is read after a page's keys or values, when that is worth asking memory for.
-    fn ahead(&self, first: usize, pages: &Range<usize>, page: usize, is_values: bool) -> Option<Lines<'_>> {
-        if self.view.sequence.mask().is_some() || page + 1 >= pages.end {
+    /// A page's keys or values, when asking memory for them ahead of their use is worth it.
+    fn ahead(&self, page: usize, is_values: bool) -> Option<Lines<'_>> {
+        if self.view.sequence.mask().is_some() {
             return None;
         }
-        let units = self.units(first + page + 1, is_values);
+        let units = self.units(page, is_values);
         match self.layout.precision {
             KvPrecision::F16 => Some(Lines::F16(units)),
             KvPrecision::Bf16 => Some(Lines::Bf16(units)),

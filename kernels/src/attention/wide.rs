@@ -30,7 +30,7 @@ macro_rules! tiles {
                     }
                     for (index, (left, lines)) in left.iter().zip(lines).enumerate() {
                         if let Some(ahead) = ahead.get(index) {
-                            prefetch(ahead, 0);
+                            prefetch_early(ahead);
                         }
                         for k in 0..EIGHT {
                             let mut line = [splat(0.0); COUNT];

@@ -2,16 +2,27 @@
 //!
 //! Why apart: a host sees which pages are touched, and a row of an embedding is a token of somebody's text.
 //!
+//! As many rows as a tile has outputs are found together. Of each line of a tile every row picks its element by a
+//! permutation of registers, under a mask of its own that is empty unless the tile is in the row's group. So what was
+//! found is a strip of tiles again, with a row in each lane.
+//!
+//! - [`avx2`], [`avx512`]: the permutations
+//!
 //! # Invariants
 //! Addresses, branches and the amount of work depend on shapes and on how many rows are wanted, never on which.
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use std::hint::black_box;
 
 use zeroize::Zeroize;
 
-use super::tile::Tile;
+use super::tile::{Tile, WIDE};
 use super::{Matrix, for_tiles, read_some};
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::KernelSet;
@@ -20,11 +31,11 @@ use crate::matmul::SharedOutput;
 use crate::memory::Buffer;
 use crate::pool::Pool;
 
-/// Rows found in one pass over the weights: their copies stay in a core's cache.
-const TOGETHER: usize = 32;
-/// Bytes of all those copies.
-const KEPT: usize = 128 << 10;
-/// Groups of outputs that are read between two writes of a copy.
+/// Rows found in one pass over the weights, at most.
+const TOGETHER: usize = 64;
+/// Bytes of the strips they are found in: they stay in a core's second cache.
+const KEPT: usize = 256 << 10;
+/// Groups of outputs that are read between two writes of a strip.
 const AT_ONCE: usize = 4;
 
 impl Matrix {
@@ -45,6 +56,62 @@ impl Matrix {
     }
 }
 
+/// The rows of one strip: where each is to be found.
+struct Wanted {
+    /// Which group of outputs. Lanes that nobody wants are in none.
+    groups: [u32; WIDE],
+    /// Which lane of that group.
+    lanes: [u32; WIDE],
+    /// The same as bytes, in the order in which a line of bytes is shuffled.
+    bytes: [u8; 16],
+    /// The same for lines of two bytes: for each part of sixteen bytes of a line, where in it an element is; 128 where it
+    /// is in another part.
+    words: [[u8; 2 * WIDE]; 4],
+}
+
+impl Wanted {
+    fn new<T: Tile>(ids: &[u32]) -> Self {
+        let mut wanted = Self {
+            groups: [u32::MAX; WIDE],
+            lanes: [0; WIDE],
+            bytes: [0; 16],
+            words: [[0; 2 * WIDE]; 4],
+        };
+        for ((group, lane), id) in wanted.groups.iter_mut().zip(&mut wanted.lanes).zip(ids) {
+            *group = *id / T::OUTPUTS as u32;
+            *lane = *id % T::OUTPUTS as u32;
+        }
+        for (byte, lane) in wanted.bytes.iter_mut().zip(wanted.lanes) {
+            *byte = lane as u8;
+        }
+        for (part, words) in (0u32..).zip(&mut wanted.words) {
+            for (word, lane) in words.as_chunks_mut::<2>().0.iter_mut().zip(wanted.lanes) {
+                let elsewhere = !same(lane / 8, part) & 128;
+                let first = 2 * (lane % 8) as u8;
+                *word = [first | elsewhere, (first + 1) | elsewhere];
+            }
+        }
+        wanted
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.groups.zeroize();
+        self.lanes.zeroize();
+        self.bytes.zeroize();
+        self.words.zeroize();
+    }
+}
+
+/// Some tiles of groups that follow one another.
+struct Groups<'a> {
+    /// Of each group. Where the last ones are fewer, the first stands in for the others: nobody wants those.
+    weights: [&'a [u8]; AT_ONCE],
+    /// The number of the first group.
+    first: u32,
+}
+
 fn gather<T: Tile>(
     kernels: Kernels,
     pool: &Pool,
@@ -55,7 +122,8 @@ fn gather<T: Tile>(
 ) {
     let depth = inputs.div_ceil(T::INPUTS);
     // A piece is a part of the inputs, of all outputs: small enough for the cache, and one for each thread at least.
-    let deep = KEPT / (TOGETHER.min(ids.len()) * size_of::<T>());
+    let strips = ids.len().min(TOGETHER).div_ceil(T::OUTPUTS);
+    let deep = KEPT / (strips * size_of::<T>());
     let deep = deep.min(depth.div_ceil(pool.threads())).max(1);
     let pieces = depth.div_ceil(deep);
     let passes = ids.len().div_ceil(TOGETHER);
@@ -64,97 +132,97 @@ fn gather<T: Tile>(
         let ids = &ids[pass * TOGETHER..(pass * TOGETHER + TOGETHER).min(ids.len())];
         let first = piece * deep;
         let last = (first + deep).min(depth);
-        let mut found = Buffer::<T>::zeroed(ids.len() * (last - first));
-        scan(kernels, tiles, depth, first..last, ids, &mut found);
+        let wanted: Vec<Wanted> = ids.chunks(T::OUTPUTS).map(Wanted::new::<T>).collect();
+        let mut found = Buffer::<T>::zeroed(wanted.len() * (last - first));
+        scan(kernels, tiles, depth, first..last, &wanted, &mut found);
         let mut numbers = [0f32; 256];
-        let mut row = [0f32; 256];
-        for (index, (id, found)) in ids.iter().zip(found.chunks(last - first)).enumerate() {
-            for (tile, input) in found.iter().zip((first * T::INPUTS..).step_by(T::INPUTS)) {
-                let width = T::INPUTS.min(inputs - input);
-                let row = &mut row[..width];
-                row.fill(0.0);
-                for lane in 0..T::OUTPUTS {
-                    let numbers = &mut numbers[..width];
-                    read_some(tile, lane, numbers);
-                    let mask = same(lane, *id as usize % T::OUTPUTS) as u32;
-                    for (kept, number) in row.iter_mut().zip(numbers) {
-                        *kept = f32::from_bits(kept.to_bits() | number.to_bits() & mask);
-                    }
-                }
+        let strips = found.chunks_exact(last - first);
+        for (index, lane) in (0..ids.len()).map(|index| (index, index % T::OUTPUTS)) {
+            let strip = strips.clone().nth(index / T::OUTPUTS).unwrap_or_default();
+            for (tile, input) in strip.iter().zip((first * T::INPUTS..).step_by(T::INPUTS)) {
+                let numbers = &mut numbers[..T::INPUTS.min(inputs - input)];
+                read_some(tile, lane, numbers);
                 // SAFETY: a piece has its own columns, a pass its own rows, and a part is run by one thread.
-                unsafe { output.put(pass * TOGETHER + index, input, row) };
+                unsafe { output.put(pass * TOGETHER + index, input, numbers) };
             }
         }
         numbers.zeroize();
-        row.zeroize();
     });
 }
 
-/// All ones when both are equal, zero otherwise, in a way that no compiler turns into a branch.
-#[inline(always)]
-fn same(a: usize, b: usize) -> u64 {
-    let difference = (a ^ b) as u64;
-    black_box(((difference | difference.wrapping_neg()) >> 63).wrapping_sub(1))
-}
-
-/// Copies from all groups of outputs, into `found`, those that the ids are in.
+/// Goes through all groups of outputs, and leaves in `found` what is wanted of them.
 fn scan<T: Tile>(
     kernels: Kernels,
     tiles: &[T],
     depth: usize,
     piece: std::ops::Range<usize>,
-    ids: &[u32],
+    wanted: &[Wanted],
     found: &mut Buffer<T>,
 ) {
     let found = found.bytes_mut();
-    let each = found.len() / ids.len();
+    let each = found.len() / wanted.len();
     for (index, some) in tiles.chunks(AT_ONCE * depth).enumerate() {
-        // Where the last ones are fewer, the first stands in for the others, under a mask of zeros.
         let mut weights = [T::bytes_of(&some[piece.clone()]); AT_ONCE];
         for (weights, tiles) in weights.iter_mut().zip(some.chunks_exact(depth)) {
             *weights = T::bytes_of(&tiles[piece.clone()]);
         }
-        for (id, found) in ids.iter().zip(found.chunks_exact_mut(each)) {
-            let mut masks = [0; AT_ONCE];
-            for (at, mask) in masks.iter_mut().take(some.len() / depth).enumerate() {
-                *mask = same(AT_ONCE * index + at, *id as usize / T::OUTPUTS) as u8;
-            }
-            keep(kernels, found, &weights, masks);
+        let groups = Groups {
+            weights,
+            first: (AT_ONCE * index) as u32,
+        };
+        for (wanted, found) in wanted.iter().zip(found.chunks_exact_mut(each)) {
+            select::<T>(kernels, found, &groups, wanted);
         }
     }
 }
 
-fn keep(kernels: Kernels, found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
+fn select<T: Tile>(kernels: Kernels, found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
     #[cfg(target_arch = "x86_64")]
     match kernels.set() {
         KernelSet::Scalar => {}
-        // SAFETY: these sets have AVX2.
-        KernelSet::Avx2 | KernelSet::AvxVnni => return unsafe { keep_avx2(found, weights, masks) },
-        // SAFETY: the other sets have AVX-512 F, BW and VL.
-        _ => return unsafe { keep_avx512(found, weights, masks) },
+        KernelSet::Avx2 | KernelSet::AvxVnni => {
+            // SAFETY: these sets have AVX2.
+            return unsafe { avx2::select::<T>(found, groups, wanted) };
+        }
+        // SAFETY: the other sets have AVX-512 F, BW, DQ and VL.
+        _ => return unsafe { avx512::select::<T>(found, groups, wanted) },
     }
     let _ = kernels;
-    keep_plain(found, weights, masks);
+    plain::<T>(found, groups, wanted);
 }
 
-#[inline(always)]
-fn keep_plain(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
-    let [first, second, third, fourth] = weights.map(|weights| &weights[..found.len()]);
-    for index in 0..found.len() {
-        let one = first[index] & masks[0] | second[index] & masks[1];
-        let other = third[index] & masks[2] | fourth[index] & masks[3];
-        found[index] |= one | other;
+/// All ones when both are equal, zero otherwise, in a way that no compiler turns into a branch.
+fn same(a: u32, b: u32) -> u8 {
+    let difference = u64::from(a ^ b);
+    black_box(((difference | difference.wrapping_neg()) >> 63).wrapping_sub(1)) as u8
+}
+
+fn plain<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
+    for (weights, group) in groups.weights.iter().zip(groups.first..) {
+        for (row, (wanted, lane)) in wanted
+            .groups
+            .iter()
+            .zip(&wanted.lanes)
+            .enumerate()
+            .take(T::OUTPUTS)
+        {
+            let here = same(*wanted, group);
+            let masks: [u8; WIDE] = std::array::from_fn(|at| here & same(*lane, at as u32));
+            let mut at = 0;
+            while at < found.len() {
+                for lines in T::LINES {
+                    for _ in 0..lines.count {
+                        let line = &weights[at..at + lines.bytes * T::OUTPUTS];
+                        let found = &mut found[at + row * lines.bytes..][..lines.bytes];
+                        for (element, mask) in line.chunks_exact(lines.bytes).zip(masks) {
+                            for (found, byte) in found.iter_mut().zip(element) {
+                                *found |= byte & mask;
+                            }
+                        }
+                        at += line.len();
+                    }
+                }
+            }
+        }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn keep_avx2(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
-    keep_plain(found, weights, masks);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn keep_avx512(found: &mut [u8], weights: &[&[u8]; AT_ONCE], masks: [u8; AT_ONCE]) {
-    keep_plain(found, weights, masks);
 }

@@ -15,12 +15,38 @@ pub(crate) const LANES: usize = 16;
 /// Outputs of a tile of plain numbers.
 pub(crate) const WIDE: usize = 32;
 
+/// Lines that follow one another in a tile. A line is one element for each output.
+pub(crate) struct Lines {
+    pub(crate) count: usize,
+    /// Bytes of an element.
+    pub(crate) bytes: usize,
+}
+
+const fn lines(count: usize, bytes: usize) -> Lines {
+    Lines { count, bytes }
+}
+
+/// Whether lines are all there is of a tile.
+const fn whole<T: Tile>() -> bool {
+    let (mut bytes, mut at) = (0, 0);
+    while at < T::LINES.len() {
+        bytes += T::LINES[at].count * T::LINES[at].bytes * T::OUTPUTS;
+        at += 1;
+    }
+    bytes == size_of::<T>()
+}
+
+const _: () = assert!(whole::<TileF32>() && whole::<TileF16>() && whole::<TileBf16>());
+const _: () = assert!(whole::<Tile8>() && whole::<Tile4>() && whole::<Tile4K>() && whole::<Tile6K>());
+
 /// What all tiles can do.
 pub(crate) trait Tile: Number {
     /// Outputs.
     const OUTPUTS: usize;
     /// Inputs.
     const INPUTS: usize;
+    /// A tile's memory from its start to its end.
+    const LINES: &'static [Lines];
 
     /// The weights of one output, as numbers; `out` has [`Self::INPUTS`].
     fn read(&self, lane: usize, out: &mut [f32]);
@@ -168,6 +194,7 @@ impl Tile6K {
 impl Tile for TileF32 {
     const OUTPUTS: usize = WIDE;
     const INPUTS: usize = 32;
+    const LINES: &'static [Lines] = &[lines(32, 4)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         for (out, values) in out.iter_mut().zip(&self.0) {
@@ -179,6 +206,7 @@ impl Tile for TileF32 {
 impl Tile for TileF16 {
     const OUTPUTS: usize = WIDE;
     const INPUTS: usize = 32;
+    const LINES: &'static [Lines] = &[lines(32, 2)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         for (out, values) in out.iter_mut().zip(&self.0) {
@@ -190,6 +218,7 @@ impl Tile for TileF16 {
 impl Tile for TileBf16 {
     const OUTPUTS: usize = WIDE;
     const INPUTS: usize = 32;
+    const LINES: &'static [Lines] = &[lines(16, 4)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         for (out, values) in out.chunks_mut(2).zip(&self.0) {
@@ -203,6 +232,7 @@ impl Tile for TileBf16 {
 impl Tile for Tile8 {
     const OUTPUTS: usize = LANES;
     const INPUTS: usize = 32;
+    const LINES: &'static [Lines] = &[lines(8, 4), lines(1, 2)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         let scale = f16_to_f32(self.scales[lane]);
@@ -216,6 +246,7 @@ impl Tile for Tile8 {
 impl Tile for Tile4 {
     const OUTPUTS: usize = LANES;
     const INPUTS: usize = 32;
+    const LINES: &'static [Lines] = &[lines(4, 4), lines(1, 2)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         let scale = f16_to_f32(self.scales[lane]);
@@ -228,6 +259,7 @@ impl Tile for Tile4 {
 impl Tile for Tile4K {
     const OUTPUTS: usize = LANES;
     const INPUTS: usize = 256;
+    const LINES: &'static [Lines] = &[lines(2, 2), lines(16, 1), lines(32, 4)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         let (scale, minimum) = (f16_to_f32(self.scale[lane]), f16_to_f32(self.minimum[lane]));
@@ -244,6 +276,7 @@ impl Tile for Tile4K {
 impl Tile for Tile6K {
     const OUTPUTS: usize = LANES;
     const INPUTS: usize = 256;
+    const LINES: &'static [Lines] = &[lines(1, 2), lines(16, 1), lines(48, 4)];
 
     fn read(&self, lane: usize, out: &mut [f32]) {
         let scale = f16_to_f32(self.scale[lane]);

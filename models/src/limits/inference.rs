@@ -54,8 +54,8 @@ pub(crate) const STOP_STRINGS: usize = 16;
 pub(crate) const STOP_STRING_BYTES: usize = 256;
 /// Most alternatives reported beside each token: the OpenAI interface allows 20.
 pub(crate) const TOP_LOGPROBS: usize = 20;
-/// Tokens of prompts computed in one pass: running answers wait so long for their next token.
-pub(crate) const PREFILL_SLICE: usize = 128;
+/// Tokens of prompts computed in one pass while no answer runs: a request that comes waits so long before its own begin.
+pub(crate) const PREFILL_SLICE: usize = 256;
 /// The same while answers run: together with as many rows for them a pass takes twice as long as without.
 pub(crate) const PREFILL_BESIDE: usize = 16;
 /// Rows of one pass: memory is taken for so many. More answers than this take turns.
