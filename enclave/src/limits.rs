@@ -162,6 +162,10 @@ pub const CONTENT_PARTS: usize = 256;
 /// Texts of one request for embeddings (OpenAI takes 2048).
 pub const EMBEDDING_INPUTS: usize = 2048;
 
+/// Bytes of texts that are embedded in one pass, when one alone is not longer: some hundred tokens, so that callers who
+/// left, and others, wait no longer than for a long text.
+pub const EMBEDDED_TOGETHER: usize = 4096;
+
 /// Alternatives told for each token of a chat (OpenAI takes 20).
 pub const TOP_LOGPROBS: usize = 20;
 

@@ -69,7 +69,7 @@ impl Backend for Panicking {
         panic!("{}", running[0].0);
     }
 
-    fn embed(&self, _: &str) -> Result<Embedding, Refusal> {
+    fn embed(&self, _: &[&str]) -> Result<Vec<Embedding>, Refusal> {
         Err(Refusal::WrongModelKind)
     }
 }

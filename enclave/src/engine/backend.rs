@@ -81,9 +81,9 @@ pub trait Backend: Send + 'static {
     /// `running`.
     fn step(&self, running: &mut [&mut Self::Text]) -> Vec<Result<Step, Refusal>>;
 
-    /// Embeds one text.
+    /// Embeds texts, together; each gets what it would get alone.
     ///
     /// # Errors
-    /// [`Refusal`].
-    fn embed(&self, text: &str) -> Result<Embedding, Refusal>;
+    /// [`Refusal`] of one of them; then none is embedded.
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, Refusal>;
 }

@@ -53,13 +53,13 @@ impl Backend for Model {
         }
     }
 
-    fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, Refusal> {
         let Self::Embedder(embedder) = self else {
             return Err(Refusal::WrongModelKind);
         };
         let context = embedder.info().context_length;
         embedder
-            .embed_one(0, text, Truncation::Refuse)
+            .embed(texts, Truncation::Refuse)
             .map_err(|error| match error {
                 EmbedError::TooLong { .. } | EmbedError::TooManyBytes { .. } => {
                     Refusal::InputTooLong { limit: context }

@@ -190,16 +190,19 @@ impl Backend for Fake {
         steps
     }
 
-    fn embed(&self, text: &str) -> Result<Embedding, Refusal> {
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, Refusal> {
         self.seen.steps.fetch_add(1, Ordering::SeqCst);
-        if text == "long" {
-            return Err(Refusal::InputTooLong { limit: 32 });
-        }
-        let length = u16::try_from(text.len()).unwrap();
-        Ok(Embedding {
-            values: Zeroizing::new(vec![f32::from(length), 0.5, -1.0]),
-            tokens: text.split(' ').count(),
-        })
+        let embed = |text: &&str| {
+            if *text == "long" {
+                return Err(Refusal::InputTooLong { limit: 32 });
+            }
+            let length = u16::try_from(text.len()).unwrap();
+            Ok(Embedding {
+                values: Zeroizing::new(vec![f32::from(length), 0.5, -1.0]),
+                tokens: text.split(' ').count(),
+            })
+        };
+        texts.iter().map(embed).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::job::Reply;
 use super::*;
 use crate::clock::{Clock, Moment};
 use crate::lease::Terms;
+use crate::limits;
 
 /// Requests that run at one time.
 const RUNNING: usize = 8;
@@ -432,6 +433,7 @@ async fn texts_are_embedded_in_order_until_one_is_refused() {
     assert_eq!(embeddings.next().await.unwrap().values[0], 1.0);
     let second = embeddings.next().await.unwrap();
     assert_eq!((second.values[0], second.tokens), (3.0, 2));
+    assert_eq!(seen.steps(), 1, "short texts are embedded together");
     let mut embeddings = world.engine.handle.embed(texts(&["long", "never"])).unwrap();
     assert_eq!(
         embeddings.next().await.err(),
@@ -439,6 +441,22 @@ async fn texts_are_embedded_in_order_until_one_is_refused() {
     );
     assert_eq!(embeddings.next().await.err(), Some(Refusal::Failed));
     assert_eq!(seen.steps(), 3);
+    // What stands before a text that is refused is given, as if each came alone.
+    let mut embeddings = world.engine.handle.embed(texts(&["a", "long", "never"])).unwrap();
+    assert_eq!(embeddings.next().await.unwrap().values[0], 1.0);
+    assert_eq!(
+        embeddings.next().await.err(),
+        Some(Refusal::InputTooLong { limit: 32 })
+    );
+    assert_eq!(embeddings.next().await.err(), Some(Refusal::Failed));
+    assert_eq!(seen.steps(), 6);
+    // Long ones have a pass each.
+    let long = "x".repeat(limits::EMBEDDED_TOGETHER);
+    let mut embeddings = world.engine.handle.embed(texts(&["a", &long, "b"])).unwrap();
+    for _ in 0..3 {
+        assert!(embeddings.next().await.is_ok());
+    }
+    assert_eq!(seen.steps(), 9);
     assert_eq!(world.ask("a").err(), Some(Refusal::WrongModelKind));
 }
 

@@ -3,8 +3,8 @@
 //! Why apart: fairness, cancellation and the lease meet here and nowhere else.
 //!
 //! # Invariants
-//! Each round is one pass of the model for all that run: a slice of a prompt or a token each, and one text for each job
-//! that embeds. Jobs join between two passes, in the order they came, and leave between two passes; nobody is put off
+//! Each round is one pass of the model for all that run: a slice of a prompt or a token each, and for each job
+//! that embeds a text, or some short ones. Jobs join between two passes, in the order they came, and leave between two passes; nobody is put off
 //! for another. Before each pass whoever left is let go, its pages with it, and the lease must be alive; a prompt is
 //! paid for before it is computed, and a token or a vector before it is handed out.
 
@@ -16,6 +16,7 @@ use crate::engine::backend::{Backend, Running};
 use crate::engine::job::{Job, Refusal, Reply};
 use crate::engine::queue::Queue;
 use crate::lease::{Lease, NotCovered, Spent};
+use crate::limits;
 use crate::metrics::Metrics;
 
 /// What the loop works under.
@@ -241,22 +242,61 @@ struct Vectors {
 }
 
 impl Vectors {
-    /// One text. `false` when it was the last.
+    /// As many texts as are worth one pass. `false` when none is left.
     fn advance<B: Backend>(&mut self, backend: &B, rules: &Rules<'_>) -> bool {
-        let Some(text) = self.texts.next() else {
+        let texts = self.together();
+        if texts.is_empty() {
             return false;
-        };
-        let vector = Self::embed(&text, backend, rules);
-        let more = vector.is_ok() && self.texts.len() > 0;
-        self.reply.try_send(vector).is_ok() && more
+        }
+        match Self::embed(&texts, backend, rules) {
+            Ok(vectors) => {
+                let mut vectors = vectors.into_iter();
+                vectors.all(|vector| self.hand_out(Ok(vector), rules)) && self.texts.len() > 0
+            }
+            // One of them is refused, and those before it are not.
+            Err(_) if texts.len() > 1 => {
+                texts.iter().all(
+                    |text| match Self::embed(std::slice::from_ref(text), backend, rules) {
+                        Ok(vectors) => vectors.into_iter().all(|vector| self.hand_out(Ok(vector), rules)),
+                        Err(refusal) => self.hand_out(Err(refusal), rules),
+                    },
+                ) && self.texts.len() > 0
+            }
+            Err(refusal) => self.hand_out(Err(refusal), rules),
+        }
     }
 
-    fn embed<B: Backend>(text: &str, backend: &B, rules: &Rules<'_>) -> Result<Embedding, Refusal> {
+    /// Takes the next texts: one, or some that are short together.
+    fn together(&mut self) -> Vec<Zeroizing<String>> {
+        let mut room = limits::EMBEDDED_TOGETHER;
+        let fitting = self.texts.as_slice().iter().take_while(|text| {
+            let fits = text.len() <= room;
+            room = room.saturating_sub(text.len());
+            fits
+        });
+        let count = fitting.count().max(1);
+        self.texts.by_ref().take(count).collect()
+    }
+
+    fn embed<B: Backend>(
+        texts: &[Zeroizing<String>],
+        backend: &B,
+        rules: &Rules<'_>,
+    ) -> Result<Vec<Embedding>, Refusal> {
         let Spent { .. } = rules.lease.spend(0).map_err(|_| Refusal::ShuttingDown)?;
-        let vector = backend.embed(text)?;
-        let tokens = count(vector.tokens);
-        let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
-        rules.metrics.prompt_tokens(tokens);
-        Ok(vector)
+        let texts: Vec<&str> = texts.iter().map(|text| text.as_str()).collect();
+        backend.embed(&texts)
+    }
+
+    /// Pays for a vector and hands it out. `false` when nothing more is to come.
+    fn hand_out(&self, vector: Result<Embedding, Refusal>, rules: &Rules<'_>) -> bool {
+        let paid = vector.and_then(|vector| {
+            let tokens = count(vector.tokens);
+            let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
+            rules.metrics.prompt_tokens(tokens);
+            Ok(vector)
+        });
+        let more = paid.is_ok();
+        self.reply.try_send(paid).is_ok() && more
     }
 }
