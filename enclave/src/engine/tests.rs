@@ -472,7 +472,7 @@ async fn a_newcomers_first_word_comes_a_step_after_its_slices_and_nobody_misses_
         pieces(&mut answering, 1).await;
         running.push(answering);
     }
-    let prompt = vec!["a"; SLICES * SLICE].join(" ");
+    let prompt = ["a"; SLICES * SLICE].join(" ");
     for _ in 0..4 {
         assert!(whole(world.ask(&prompt).unwrap()).await.1.is_ok());
     }
