@@ -34,10 +34,7 @@ fn a_question_goes_out_in_ids_and_without_its_text() {
     assert_eq!((&sent["model"], &sent["seed"]), (&"m".into(), &7.into()));
     assert!(sent["messages"].is_null());
     assert_eq!(sent["anchorhold"]["return_ids"], true);
-    let message = ChatMessage {
-        role: Role::User,
-        content: Zeroizing::new("canary one".to_owned()),
-    };
+    let message = ChatMessage::new(Role::User, Zeroizing::new("canary one".to_owned()));
     let ids = tokens.wording.chat(&[message]).unwrap();
     assert_eq!(sent["anchorhold"]["prompt_ids"], serde_json::json!(*ids));
     let asked = ask(&tokens, "/v1/completions", r#"{"prompt":["canary"]}"#)
