@@ -167,7 +167,8 @@ impl Part<'_> {
                     let values = values.part(panel * POSITIONS, POSITIONS);
                     let ahead = ahead
                         .filter(|_| tile.start == 0)
-                        .map(|ahead| ahead.part(panel * POSITIONS, POSITIONS));
+                        // The keys of a narrow head have fewer lines than its values.
+                        .and_then(|ahead| ahead.part_if_whole(panel * POSITIONS, POSITIONS));
                     tile::multiply(self.kernels, shares, values, ahead, rows, sums);
                 }
             }

@@ -30,6 +30,15 @@ pub(super) enum Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// As [`Self::part`], where there are so many.
+    pub(super) fn part_if_whole(self, first: usize, count: usize) -> Option<Self> {
+        let length = match self {
+            Self::F16(units) | Self::Bf16(units) => units.len(),
+            Self::F32(numbers) => numbers.len(),
+        };
+        ((first + count) * LINE <= length).then(|| self.part(first, count))
+    }
+
     /// `count` lines from `first` on.
     pub(super) fn part(self, first: usize, count: usize) -> Self {
         let range = first * LINE..(first + count) * LINE;
