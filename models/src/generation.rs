@@ -301,6 +301,7 @@ impl Generation {
             ids,
             cache: &mut self.cache,
             logits,
+            drawn: next == Next::Token,
         }
     }
 

@@ -18,6 +18,7 @@
 //! The engine, under the feature `inference`:
 //! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
 //! - [`decoder`]: the Llama, Mistral and Qwen families; prompts; `chat`: conversations
+//! - `device`, under the feature `device`: a GPU that computes instead, with `cuda`, and the leave it needs
 //! - [`generation`]: one answer, step by step
 //! - [`sampler`]: from logits to the next token
 //! - [`embedder`]: the BERT family
@@ -29,7 +30,8 @@
 //! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
 //! or `Serialize` and are wiped when dropped.
 
-#![forbid(unsafe_code)]
+// `device/pinned.rs` asks CUDA's driver for memory.
+#![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
 
 mod aead;
 pub mod gguf;
@@ -60,6 +62,10 @@ pub mod chat;
 mod config;
 #[cfg(feature = "inference")]
 pub mod decoder;
+#[cfg(any(feature = "device", all(test, feature = "inference")))]
+pub mod device;
+#[cfg(feature = "inference")]
+mod device_terms;
 #[cfg(feature = "inference")]
 pub mod embedder;
 #[cfg(feature = "inference")]
@@ -85,6 +91,10 @@ mod weights;
 pub use chat::{ChatError, ChatMessage, Role};
 #[cfg(feature = "inference")]
 pub use decoder::{Decoder, Prompt, PromptError};
+#[cfg(feature = "device")]
+pub use device::{Device, DeviceError};
+#[cfg(feature = "inference")]
+pub use device_terms::{DevicePrecision, DeviceProof};
 #[cfg(feature = "inference")]
 pub use embedder::{EmbedError, Embedder, Embedding, Truncation};
 #[cfg(feature = "inference")]

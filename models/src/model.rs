@@ -26,12 +26,15 @@ use serde_json::Value;
 use crate::config::decoder::Family;
 use crate::config::keys::{Keys, parse_object};
 use crate::decoder::Decoder;
+#[cfg(any(test, feature = "device"))]
+use crate::device::{Device, DeviceError};
 use crate::embedder::Embedder;
 use crate::limits::inference as limits;
 use crate::progress::Progress;
 use crate::unsealed::UnsealedModel;
 use error::{LoadError, SettingProblem};
 use files::ModelFiles;
+use gguf::Parts;
 use info::ModelInfo;
 use options::LoadOptions;
 use parts::{DecoderParts, EmbedderParts};
@@ -57,39 +60,43 @@ impl Model {
         Self::load_files(ModelFiles::new(model), &options, progress)
     }
 
+    /// The same, computed by a device that may be given the weights.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and [`LoadError::Device`], also for embedders, which only the CPU computes.
+    #[cfg(feature = "device")]
+    pub fn load_on(
+        model: UnsealedModel,
+        device: Device,
+        options: LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        Self::load_files_on(ModelFiles::new(model), device, &options, progress)
+    }
+
     pub(crate) fn load_files(
         mut files: ModelFiles,
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Self, LoadError> {
-        if let Some(file) = gguf::find(&files)? {
-            return match gguf::parts(&file, &mut files, progress)? {
-                gguf::Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load(*parts, options)?))),
-                gguf::Parts::Embedder(parts) => {
-                    Ok(Self::Embedder(Box::new(Embedder::load(*parts, options)?)))
-                }
-            };
-        }
-        const FILE: &str = "config.json";
-        let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
-        let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
-        let config = Keys::new(FILE, &config);
-        let architecture = config
-            .list("architectures")?
-            .and_then(|list| list.first())
-            .and_then(Value::as_str);
-        let architecture =
-            architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
-        if let Some(family) = Family::of(architecture) {
-            let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
-            return Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)));
-        }
-        match architecture {
-            "BertModel" => {
-                let parts = EmbedderParts::of_folder(&config, &mut files, progress)?;
-                Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)))
-            }
-            other => Err(config.unsupported("architectures", other)),
+        Ok(match parts(&mut files, progress)? {
+            Parts::Decoder(parts) => Self::Decoder(Box::new(Decoder::load(*parts, options)?)),
+            Parts::Embedder(parts) => Self::Embedder(Box::new(Embedder::load(*parts, options)?)),
+        })
+    }
+
+    #[cfg(any(test, feature = "device"))]
+    pub(crate) fn load_files_on(
+        mut files: ModelFiles,
+        device: Device,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        match parts(&mut files, progress)? {
+            Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load_on(
+                *parts, device, options,
+            )?))),
+            Parts::Embedder(_) => Err(LoadError::Device(DeviceError::Unsupported("embedders"))),
         }
     }
 
@@ -100,6 +107,34 @@ impl Model {
             Self::Decoder(decoder) => decoder.info(),
             Self::Embedder(embedder) => embedder.info(),
         }
+    }
+}
+
+/// What the files describe, read and not computed with yet.
+fn parts<'p>(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Parts<'p>, LoadError> {
+    if let Some(file) = gguf::find(files)? {
+        return gguf::parts(&file, files, progress);
+    }
+    const FILE: &str = "config.json";
+    let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
+    let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
+    let config = Keys::new(FILE, &config);
+    let architecture = config
+        .list("architectures")?
+        .and_then(|list| list.first())
+        .and_then(Value::as_str);
+    let architecture =
+        architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
+    if let Some(family) = Family::of(architecture) {
+        let parts = DecoderParts::of_folder(family, &config, files, progress)?;
+        return Ok(Parts::Decoder(Box::new(parts)));
+    }
+    match architecture {
+        "BertModel" => {
+            let parts = EmbedderParts::of_folder(&config, files, progress)?;
+            Ok(Parts::Embedder(Box::new(parts)))
+        }
+        other => Err(config.unsupported("architectures", other)),
     }
 }
 

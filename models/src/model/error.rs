@@ -8,7 +8,10 @@
 use std::fmt;
 
 use super::name::ShownName;
+#[cfg(any(test, feature = "device"))]
+use crate::device::DeviceError;
 use crate::gguf::error::GgufError;
+use crate::matrix::ComputeError;
 
 /// A model's files are refused. Nothing partly loaded is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +66,17 @@ pub enum LoadError {
         /// Rows of the embedding table.
         weights: usize,
     },
+    /// The device that was to compute cannot be given the model.
+    #[cfg(any(test, feature = "device"))]
+    Device(DeviceError),
     /// An operation was given sizes that do not fit, which no file should be able to cause.
     Compute,
+}
+
+impl From<ComputeError> for LoadError {
+    fn from(_: ComputeError) -> Self {
+        Self::Compute
+    }
 }
 
 /// What is wrong with a file.
@@ -161,6 +173,8 @@ impl fmt::Display for LoadError {
                     "the tokenizer gives ids up to {tokenizer}, the weights have {weights} rows"
                 )
             }
+            #[cfg(any(test, feature = "device"))]
+            Self::Device(error) => error.fmt(f),
             Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
@@ -187,6 +201,8 @@ impl LoadError {
             } => "seal the F32, F16 or BF16 form of the model",
             Self::Tensor { .. } => "configuration and weights must be of the same model and revision",
             Self::VocabularyMismatch { .. } => "tokenizer and weights must be of the same model and revision",
+            #[cfg(any(test, feature = "device"))]
+            Self::Device(error) => error.hint(),
             Self::Compute => "report this as a defect",
         }
     }
