@@ -54,8 +54,8 @@ fi
 
 cd "$root"
 nvcc --version | tail --lines 2
-packages=(--package anchorhold-models --package anchorhold-enclave --package anchorhold-tests)
-features=anchorhold-models/cuda,anchorhold-enclave/cuda,anchorhold-enclave/insecure-simulated,anchorhold-tests/cuda
+packages=(--package anchorhold-models --package anchorhold-enclave)
+features=anchorhold-models/cuda,anchorhold-enclave/cuda,anchorhold-enclave/insecure-simulated
 cargo clippy "${packages[@]}" --features "$features" --all-targets -- --deny warnings
 cargo build --package anchorhold-enclave --features cuda
 # The device's tests again, with CUDA built in; those of the CPU's device run, those of a GPU run or say SKIPPED.
