@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 use crate::verify::Verified;
 
 mod azure;
+pub(crate) mod devices;
 mod hardware;
 mod nvidia;
 mod provider;

@@ -64,6 +64,9 @@ impl ConfigBoundBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Weakening {
+    /// What the enclave demands of GPUs before it gives them weights is weaker than its strictest.
+    #[serde(rename = "dangerously_appraised_devices")]
+    AppraisedDevices,
     /// Durations come from a clock the host can bend.
     #[serde(rename = "dangerously_host_time")]
     HostTime,
@@ -80,6 +83,7 @@ impl Weakening {
         match self {
             Self::HostTime => "dangerously_host_time",
             Self::TokenDependentAddresses => "dangerously_token_dependent_addresses",
+            Self::AppraisedDevices => "dangerously_appraised_devices",
         }
     }
 }

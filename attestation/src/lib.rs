@@ -92,6 +92,7 @@ pub mod weakness;
 pub mod x509;
 
 pub use anchors::{Anchors, AnchorsError};
+pub use appraise::devices::{AppraisedDevices, DevicesRefused};
 pub use appraise::{Appraised, ReleaseGrant};
 pub use binding::{
     Binding, BrokerUse, Challenge, ClientUse, DevicesDigest, InclusionProof, Nonce, NonceBatch, ReportData,

@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 use crate::{azure, snp, tdx};
 
 mod amd;
-mod devices;
+pub(crate) mod devices;
 mod error;
 mod intel;
 mod paravisor;

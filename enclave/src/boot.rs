@@ -3,12 +3,14 @@
 //! Why apart: the order is the promise. Nothing is unsealed before a key came, no key is asked for before
 //! there is an identity, and there is no identity before the configuration is the one that was measured.
 //!
+//! - `gpus`: the model on GPUs, when the configuration says so
 //! - [`error`]: which transition failed, and what the operator can do
 //!
 //! # Invariants
 //! No state can be made but by the transition that leads to it. A failed transition leaves nothing behind.
 
 mod error;
+mod gpus;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub use error::{BootError, LaunchError};
 use crate::attester::{Attester, AttesterError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::devices::{DevicesError, ReadyDevices};
 use crate::event::{self, Event};
 use crate::identity::Identity;
 use crate::lease::Lease;
@@ -79,6 +82,8 @@ pub struct Ready {
     pub(crate) lifecycle: Lifecycle,
     /// The model.
     pub(crate) model: Model,
+    /// The GPUs that compute it, to be watched.
+    pub(crate) devices: Option<Arc<ReadyDevices>>,
     _private: (),
 }
 
@@ -128,8 +133,12 @@ impl Locked {
     /// configuration it fixes. Blocks for as long as a report takes.
     ///
     /// # Errors
-    /// [`BootError::Attester`], [`BootError::Launch`], [`BootError::Keys`] or [`BootError::Tls`].
+    /// [`BootError::Devices`] when this build cannot do what the configuration says; [`BootError::Attester`],
+    /// [`BootError::Launch`], [`BootError::Keys`] or [`BootError::Tls`].
     pub fn attest(self) -> Result<Attested, BootError> {
+        if self.config.devices.is_some() && !cfg!(feature = "cuda") {
+            return Err(BootError::Devices(DevicesError::NotCompiled));
+        }
         event::emit(Event::Attesting);
         let attester = match (&self.chip, self.config.platform) {
             (None, platform) => Attester::new(platform, &self.launch),
@@ -204,10 +213,12 @@ impl Keyed {
     /// Decrypts the sealed model and loads it; the key is wiped. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`BootError::Unseal`], [`BootError::Load`], or [`BootError::LeaseEnded`] when it took longer than the
+    /// [`BootError::Devices`], [`BootError::Unseal`], [`BootError::Load`], or [`BootError::LeaseEnded`] when it took longer than the
     /// lease.
     pub fn unseal(self) -> Result<Ready, BootError> {
         let Self { attested, released } = self;
+        // Before there is any plaintext that could go to them.
+        let devices = gpus::take(&attested.config, &attested.clock).map_err(BootError::Devices)?;
         let model = &attested.config.model;
         let expected = Expected {
             key_id: model
@@ -230,7 +241,10 @@ impl Keyed {
             None => sealed.unseal(released.key, &expected, &Announce),
         };
         let unsealed = unsealed.map_err(BootError::Unseal)?;
-        let model = Model::load(unsealed, options, &()).map_err(BootError::Load)?;
+        let model = match &devices {
+            None => Model::load(unsealed, options, &()).map_err(BootError::Load)?,
+            Some(devices) => gpus::load(unsealed, devices, &attested.config, options)?,
+        };
 
         let lifecycle = Lifecycle::new();
         let lease = Lease::new(released.terms, Arc::clone(&attested.clock), lifecycle.clone());
@@ -245,6 +259,7 @@ impl Keyed {
             lease: Arc::new(lease),
             lifecycle,
             model,
+            devices,
             _private: (),
         })
     }

@@ -25,6 +25,7 @@ pub use engine::EngineConfig;
 pub use error::ConfigError;
 
 use crate::clock::HostTime;
+use crate::devices::DevicesConfig;
 use crate::limits::Limits;
 
 /// What the enclave was told, checked.
@@ -44,6 +45,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// How the model is computed.
     pub engine: EngineConfig,
+    /// The GPUs that compute it; `None`: the CPU does.
+    pub devices: Option<DevicesConfig>,
     /// The limits in force.
     pub limits: Limits,
     /// Who may ask.
@@ -142,7 +145,15 @@ impl Config {
     #[must_use]
     pub fn weakened(&self) -> Vec<Weakening> {
         // Without consent to the host's time there is no configuration.
-        let mut weakened = vec![Weakening::HostTime];
+        let mut weakened = Vec::new();
+        if self
+            .devices
+            .as_ref()
+            .is_some_and(|devices| devices.policy.is_weakened())
+        {
+            weakened.push(Weakening::AppraisedDevices);
+        }
+        weakened.push(Weakening::HostTime);
         if self.engine.token_dependent_addresses {
             weakened.push(Weakening::TokenDependentAddresses);
         }

@@ -164,7 +164,7 @@ pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThr
     tokio::spawn(async move {
         match lifecycle.draining().await {
             Cause::Signal | Cause::ListenerFailed => queue.close(),
-            Cause::LeaseEnded | Cause::ModelFailed => queue.abort(),
+            Cause::LeaseEnded | Cause::ModelFailed | Cause::DevicesChanged => queue.abort(),
         }
     });
     Ok(Engine { handle, gone })

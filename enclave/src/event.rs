@@ -91,7 +91,7 @@ pub enum Event {
     },
     /// No new work is taken.
     Draining {
-        /// `signal`, `lease_ended`, `model_failed`, `listener_failed`.
+        /// `signal`, `lease_ended`, `model_failed`, `listener_failed`, `devices_changed`.
         cause: &'static str,
     },
     /// Nothing is in flight any more and the model is gone.
@@ -115,6 +115,18 @@ pub enum Event {
     },
     /// The thread that owns the model panicked; its message is not looked at.
     ModelThreadFailed,
+    /// GPUs were verified and appraised, and take work.
+    DevicesReady {
+        /// How many.
+        devices: usize,
+        /// When the first of what was believed of them ends, in seconds since 1970.
+        valid_until: u64,
+    },
+    /// The GPUs are no longer those that were appraised: the model is wiped.
+    DevicesChanged {
+        /// A constant of [`crate::devices`].
+        code: &'static str,
+    },
     /// Some thread panicked; its message is not looked at.
     Panicked,
     /// The enclave cannot go on.

@@ -36,6 +36,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod devices;
 pub mod endorsements;
 pub mod engine;
 pub mod event;

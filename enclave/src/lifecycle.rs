@@ -22,6 +22,8 @@ pub enum Cause {
     ModelFailed,
     /// A listener failed for good.
     ListenerFailed,
+    /// The GPUs are no longer those that were appraised.
+    DevicesChanged,
 }
 
 impl Cause {
@@ -33,6 +35,7 @@ impl Cause {
             Self::LeaseEnded => "lease_ended",
             Self::ModelFailed => "model_failed",
             Self::ListenerFailed => "listener_failed",
+            Self::DevicesChanged => "devices_changed",
         }
     }
 }

@@ -45,6 +45,21 @@ pub const EVIDENCE_WAIT: Duration = Duration::from_secs(10);
 /// as long as the platform does.
 pub const REPORT_ATTEMPTS: usize = 4;
 
+/// GPUs of one machine: as many devices as evidence may have.
+pub const GPUS: usize = anchorhold_attestation::limits::DEVICES;
+
+/// Bytes of the bundle of what NVIDIA signed: two RIMs and nine answers for each of eight GPUs are below 4 MiB.
+pub const DEVICE_ENDORSEMENTS: u64 = 8 << 20;
+
+/// Pause between two looks at GPUs that compute. A reset takes seconds, and what a look costs is not seen.
+pub const DEVICE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a look may take: a GPU that was pulled out can block whoever asks for it.
+pub const DEVICE_WAIT: Duration = Duration::from_secs(10);
+
+/// Looks in a row at which the library may say that it is busy.
+pub const DEVICE_BUSY: u32 = 3;
+
 /// Bytes of a report, or of the certificates beside it, as the kernel hands them over. It has 32 KiB for each itself.
 pub const TSM_BLOB: usize = 64 * 1024;
 

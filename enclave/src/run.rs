@@ -22,6 +22,7 @@ use crate::api::{self, ApiState};
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
 use crate::boot::{BootError, Keyed, Locked, Ready};
+use crate::devices::watch;
 use crate::endorsements::{self, Stapled};
 use crate::engine;
 use crate::event::{self, Event};
@@ -132,6 +133,7 @@ async fn serve(
         lease,
         lifecycle,
         model,
+        devices,
         ..
     } = ready;
     let options = config.engine.load_options();
@@ -180,6 +182,9 @@ async fn serve(
     }
     announce(&api, scraped.as_ref(), clock.milliseconds(), listening)?;
 
+    if let Some(devices) = devices {
+        tokio::spawn(watch::watch(devices, lifecycle.clone()));
+    }
     let keeper = tokio::spawn(keeper::keep(broker, lease, clock, lifecycle.clone()));
     let listeners = serve_all(api, scraped, lifecycle.clone());
     let cause = until_draining(&lifecycle, shutdown).await;
@@ -196,7 +201,7 @@ async fn serve(
     Ok(match cause {
         Cause::Signal => RunOutcome::Drained,
         Cause::LeaseEnded => RunOutcome::LeaseEnded,
-        Cause::ModelFailed | Cause::ListenerFailed => RunOutcome::Failed,
+        Cause::ModelFailed | Cause::ListenerFailed | Cause::DevicesChanged => RunOutcome::Failed,
     })
 }
 

@@ -5,6 +5,7 @@
 //! - [`pass`]: all that runs goes over the weights together
 //! - [`network`]: from ids to logits, of [`block`]s with [`feed_forward`] parts, which are an [`mlp`] or [`experts`]
 //! - [`rope`], [`norm`]: positions and scales
+//! - [`engine`]: what computes: a CPU, or a device by `on_device`
 //! - [`cache`]: keys and values of one sequence
 //! - [`scratch`]: what a pass works in
 //! - [`likelihood`]: how well a text is foretold
@@ -15,12 +16,15 @@
 
 mod block;
 pub(crate) mod cache;
+mod engine;
 mod experts;
 mod feed_forward;
 mod likelihood;
 mod mlp;
 pub(crate) mod network;
 mod norm;
+#[cfg(any(test, feature = "device"))]
+mod on_device;
 mod pass;
 mod rope;
 pub(crate) mod scratch;
@@ -31,7 +35,10 @@ use anchorhold_kernels::kv;
 use zeroize::Zeroizing;
 
 use crate::chat::{self, ChatError, ChatMessage};
+use crate::config::decoder::DecoderConfig;
 use crate::constraint::{Constraint, Grammars};
+#[cfg(any(test, feature = "device"))]
+use crate::device::{Device, DeviceError};
 use crate::generation::{GenerateError, Generation};
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
@@ -44,13 +51,16 @@ use crate::sampler::params::Sampling;
 use crate::template::Template;
 use crate::tokenizer::{Ids, Pieces, Tokenizer};
 use crate::tools::{Form, Tools};
+use crate::weights::Weights;
+use engine::{Engine, Workspace};
 use network::Network;
-use scratch::Scratch;
+#[cfg(any(test, feature = "device"))]
+use on_device::DeviceNetwork;
 
 /// A decoder with its tokenizer and template.
 pub struct Decoder {
-    network: Network,
-    scratch: Mutex<Scratch>,
+    network: Engine,
+    scratch: Mutex<Workspace>,
     /// Generations of other models are told by it.
     identity: Arc<()>,
     tokenizer: Tokenizer,
@@ -92,6 +102,36 @@ impl Decoder {
     pub const PAGE: usize = kv::POSITIONS;
 
     pub(crate) fn load(parts: DecoderParts<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::assemble(parts, options.threads, |weights, config| {
+            Ok(Engine::Cpu(Box::new(Network::load(weights, config, options)?)))
+        })
+    }
+
+    /// The same on a device.
+    #[cfg(any(test, feature = "device"))]
+    pub(crate) fn load_on(
+        parts: DecoderParts<'_>,
+        device: Device,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
+        let leave = device.leave.clone();
+        let loaded = Self::assemble(parts, options.threads, |weights, config| {
+            let network = DeviceNetwork::load(weights, config, device, options)?;
+            Ok(Engine::Device(Box::new(network)))
+        });
+        // No file makes an operation fail that was checked: it is the device.
+        loaded.map_err(|error| match error {
+            LoadError::Compute if leave.holds() => LoadError::Device(DeviceError::Failed),
+            LoadError::Compute => LoadError::Device(DeviceError::Revoked),
+            other => other,
+        })
+    }
+
+    fn assemble(
+        parts: DecoderParts<'_>,
+        threads: usize,
+        load: impl FnOnce(Weights<'_>, DecoderConfig) -> Result<Engine, LoadError>,
+    ) -> Result<Self, LoadError> {
         let DecoderParts {
             config,
             tokenizer,
@@ -112,17 +152,17 @@ impl Decoder {
             .template
             .as_ref()
             .and_then(|text| Form::of(text, &tokenizer));
-        let network = Network::load(weights, config, options)?;
+        let network = load(weights, config)?;
         let grammars = Grammars::new(
             Arc::clone(&pieces),
             network.config().vocabulary,
             stop_ids.clone(),
             form,
-            options.threads,
+            threads,
         );
         let info = info(&network, template.is_some());
         Ok(Self {
-            scratch: Mutex::new(network.new_scratch()),
+            scratch: Mutex::new(network.new_workspace()?),
             identity: Arc::new(()),
             network,
             tokenizer,
@@ -265,7 +305,7 @@ impl Decoder {
             .saturating_mul(limits::SHORTENING)
     }
 
-    pub(crate) fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Engine {
         &self.network
     }
 
@@ -282,7 +322,7 @@ impl Decoder {
     }
 }
 
-fn info(network: &Network, chat: bool) -> ModelInfo {
+fn info(network: &Engine, chat: bool) -> ModelInfo {
     let config = network.config();
     ModelInfo {
         architecture: config.architecture,

@@ -351,6 +351,7 @@ impl Generation {
             ids,
             cache: &mut self.cache,
             logits,
+            drawn: next == Next::Token,
         }
     }
 

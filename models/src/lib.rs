@@ -18,6 +18,7 @@
 //! The engine, under the feature `inference`:
 //! - [`model`]: [`model::Model::load`], from unsealed files to a model that answers
 //! - [`decoder`]: models that answer, of the families in `config::family`; prompts; `chat`: conversations
+//! - `device`, under the feature `device`: a GPU that computes instead, with `cuda`, and the leave it needs
 //! - [`generation`]: one answer, step by step
 //! - [`constraint`]: answers that keep to a schema; [`tools`]: functions that a model may call
 //! - [`sampler`]: from logits to the next token
@@ -31,7 +32,8 @@
 //! No network, no clock, no logging. Only `aead` names a cipher. Keys and plaintext have no `Clone`, `Debug`
 //! or `Serialize` and are wiped when dropped.
 
-#![forbid(unsafe_code)]
+// `device/pinned.rs` asks CUDA's driver for memory.
+#![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
 
 mod aead;
 pub mod gguf;
@@ -70,6 +72,10 @@ mod config {
 pub mod constraint;
 #[cfg(feature = "inference")]
 pub mod decoder;
+#[cfg(any(feature = "device", all(test, feature = "inference")))]
+pub mod device;
+#[cfg(feature = "inference")]
+mod device_terms;
 #[cfg(feature = "inference")]
 pub mod embedder;
 #[cfg(feature = "inference")]
@@ -128,6 +134,10 @@ pub use constraint::schema::SchemaError;
 pub use constraint::{Constraint, ConstraintError, Grammars, Output};
 #[cfg(feature = "inference")]
 pub use decoder::{Decoder, Prompt};
+#[cfg(feature = "device")]
+pub use device::{Device, DeviceError};
+#[cfg(feature = "inference")]
+pub use device_terms::{DevicePrecision, DeviceProof};
 #[cfg(feature = "inference")]
 pub use embedder::{EmbedError, Embedder, Embedding, Truncation};
 #[cfg(feature = "inference")]

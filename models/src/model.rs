@@ -27,12 +27,15 @@ use crate::config::encoder::EncoderConfig;
 use crate::config::family::Family;
 use crate::config::keys::{Keys, parse_object};
 use crate::decoder::Decoder;
+#[cfg(any(test, feature = "device"))]
+use crate::device::{Device, DeviceError};
 use crate::embedder::Embedder;
 use crate::limits::inference as limits;
 use crate::progress::Progress;
 use crate::unsealed::UnsealedModel;
 use error::{LoadError, SettingProblem};
 use files::ModelFiles;
+use gguf::Parts;
 use info::ModelInfo;
 use options::LoadOptions;
 use parts::{DecoderParts, EmbedderParts};
@@ -58,45 +61,43 @@ impl Model {
         Self::load_files(ModelFiles::new(model), &options, progress)
     }
 
+    /// The same, computed by a device that may be given the weights.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and [`LoadError::Device`], also for embedders, which only the CPU computes.
+    #[cfg(feature = "device")]
+    pub fn load_on(
+        model: UnsealedModel,
+        device: Device,
+        options: LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        Self::load_files_on(ModelFiles::new(model), device, &options, progress)
+    }
+
     pub(crate) fn load_files(
         mut files: ModelFiles,
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Self, LoadError> {
-        if let Some(file) = gguf::find(&files)? {
-            return match gguf::parts(&file, &mut files, progress)? {
-                gguf::Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load(*parts, options)?))),
-                gguf::Parts::Embedder(parts) => {
-                    Ok(Self::Embedder(Box::new(Embedder::load(*parts, options)?)))
-                }
-            };
-        }
-        const FILE: &str = "config.json";
-        let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
-        let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
-        let config = Keys::new(FILE, &config);
-        let architecture = config
-            .list("architectures")?
-            .and_then(|list| list.first())
-            .and_then(Value::as_str);
-        let architecture =
-            architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
-        if let Some(architecture) = EncoderConfig::class(architecture) {
-            let parts = EmbedderParts::of_encoder(architecture, &config, &mut files, progress)?;
-            return Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)));
-        }
-        // Embedders are saved as one class or the other; what makes them embedders are the files beside.
-        let base = Family::of_base(architecture);
-        match Family::of(architecture).or(base) {
-            Some(family) if base.is_some() || files.contains(parts::MODULES) => {
-                let parts = EmbedderParts::of_decoder(family, &config, &mut files, progress)?;
-                Ok(Self::Embedder(Box::new(Embedder::load(parts, options)?)))
-            }
-            Some(family) => {
-                let parts = DecoderParts::of_folder(family, &config, &mut files, progress)?;
-                Ok(Self::Decoder(Box::new(Decoder::load(parts, options)?)))
-            }
-            None => Err(config.unsupported("architectures", architecture)),
+        Ok(match parts(&mut files, progress)? {
+            Parts::Decoder(parts) => Self::Decoder(Box::new(Decoder::load(*parts, options)?)),
+            Parts::Embedder(parts) => Self::Embedder(Box::new(Embedder::load(*parts, options)?)),
+        })
+    }
+
+    #[cfg(any(test, feature = "device"))]
+    pub(crate) fn load_files_on(
+        mut files: ModelFiles,
+        device: Device,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, LoadError> {
+        match parts(&mut files, progress)? {
+            Parts::Decoder(parts) => Ok(Self::Decoder(Box::new(Decoder::load_on(
+                *parts, device, options,
+            )?))),
+            Parts::Embedder(_) => Err(LoadError::Device(DeviceError::Unsupported("embedders"))),
         }
     }
 
@@ -107,6 +108,40 @@ impl Model {
             Self::Decoder(decoder) => decoder.info(),
             Self::Embedder(embedder) => embedder.info(),
         }
+    }
+}
+
+/// What the files describe, read and not computed with yet.
+fn parts<'p>(files: &mut ModelFiles, progress: &'p dyn Progress) -> Result<Parts<'p>, LoadError> {
+    if let Some(file) = gguf::find(files)? {
+        return gguf::parts(&file, files, progress);
+    }
+    const FILE: &str = "config.json";
+    let bytes = files.take(FILE).ok_or(LoadError::MissingFile(FILE))?;
+    let config = parse_object(FILE, &bytes, limits::CONFIG_BYTES)?;
+    let config = Keys::new(FILE, &config);
+    let architecture = config
+        .list("architectures")?
+        .and_then(|list| list.first())
+        .and_then(Value::as_str);
+    let architecture =
+        architecture.ok_or_else(|| config.problem("architectures", SettingProblem::Missing))?;
+    if let Some(architecture) = EncoderConfig::class(architecture) {
+        let parts = EmbedderParts::of_encoder(architecture, &config, files, progress)?;
+        return Ok(Parts::Embedder(Box::new(parts)));
+    }
+    // Embedders are saved as one class or the other; what makes them embedders are the files beside.
+    let base = Family::of_base(architecture);
+    match Family::of(architecture).or(base) {
+        Some(family) if base.is_some() || files.contains(parts::MODULES) => {
+            let parts = EmbedderParts::of_decoder(family, &config, files, progress)?;
+            Ok(Parts::Embedder(Box::new(parts)))
+        }
+        Some(family) => {
+            let parts = DecoderParts::of_folder(family, &config, files, progress)?;
+            Ok(Parts::Decoder(Box::new(parts)))
+        }
+        None => Err(config.unsupported("architectures", architecture)),
     }
 }
 

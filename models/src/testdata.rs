@@ -150,6 +150,15 @@ pub(crate) fn load_with(
     Model::load_files(ModelFiles::of_bytes(files), options, &())
 }
 
+/// The same on a device.
+pub(crate) fn load_on(
+    files: Vec<(String, Vec<u8>)>,
+    device: crate::device::Device,
+    options: &LoadOptions,
+) -> Result<Model, crate::LoadError> {
+    Model::load_files_on(ModelFiles::of_bytes(files), device, options, &())
+}
+
 /// The stories260K model, when it is there.
 pub(crate) fn stories(test: &str) -> Option<Box<Decoder>> {
     stories_with(test, &LoadOptions::default())

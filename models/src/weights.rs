@@ -279,6 +279,24 @@ impl<'p> Weights<'p> {
         Ok(())
     }
 
+    /// Takes a tensor of exactly this shape and shows its rows, as the file has them, one after the other.
+    #[cfg(any(test, feature = "device"))]
+    pub(crate) fn rows(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        mut each: impl FnMut(BlockFormat, &[u8]) -> Result<(), TensorProblem>,
+    ) -> Result<(), LoadError> {
+        let tensor = self.tensor(name, shape)?;
+        self.bring(tensor.file, tensor.place.clone())?;
+        for index in 0..tensor.rows() {
+            let row = self.row(&tensor, index)?;
+            each(tensor.format(), row).map_err(|problem| tensor_error(&tensor.name, problem))?;
+        }
+        self.done(tensor);
+        Ok(())
+    }
+
     /// Drops a tensor that is known to be of no use.
     pub(crate) fn ignore(&mut self, name: &str) {
         if let Some(entry) = self.tensors.remove(&self.names.in_file(name)) {

@@ -102,6 +102,10 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "workers take part in what the caller borrows",
     ),
     (
+        "models/src/device/pinned.rs",
+        "CUDA's driver gives page-locked memory as it is",
+    ),
+    (
         "fuzz/src/allocator.rs",
         "an allocator that counts is unsafe to write; it is in nothing that ships",
     ),
@@ -182,6 +186,29 @@ fn unsafe_stands_only_where_it_is_allowed() {
             "{path} is allowed unsafe code but is not there"
         );
     }
+}
+
+#[test]
+fn devices_are_vouched_for_by_the_enclaves_appraisal_alone() {
+    let findings: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|file| !file.path.ends_with("/tests.rs") && !file.path.starts_with("tests/tidy/"))
+        .filter(|file| code_lines(&file.text).any(|(_, line)| line.contains("DeviceProof for ")))
+        .map(|file| file.path)
+        .collect();
+    assert_eq!(
+        findings,
+        ["enclave/src/devices.rs"],
+        "who says that a GPU may have weights"
+    );
+    // Its value is made at one place, behind every check.
+    let makers: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|file| code_lines(&file.text).any(|(_, line)| line.contains("= ReadyDevices {")))
+        .map(|file| file.path)
+        .filter(|path| !path.starts_with("tests/tidy/"))
+        .collect();
+    assert_eq!(makers, ["enclave/src/devices/appraisal.rs"]);
 }
 
 #[test]

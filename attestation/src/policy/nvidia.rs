@@ -171,6 +171,24 @@ pub struct NvidiaPolicy {
 }
 
 impl NvidiaPolicy {
+    /// GPUs that there must be.
+    #[must_use]
+    pub const fn gpus(&self) -> u8 {
+        self.gpus
+    }
+
+    /// Whether any of it bears the word `dangerously`.
+    #[must_use]
+    pub const fn is_weakened(&self) -> bool {
+        !self.accept_unreported.is_empty()
+            || self.accept_protected_pcie
+            || self.accept_unchecked_revocation
+            || self.accept_unchecked_rim_revocation
+            || self.exempt_idle_decoder
+            || self.accept_dice_flags != 0
+            || self.accept_unlocked_switches
+    }
+
     /// Completes the section.
     ///
     /// # Errors

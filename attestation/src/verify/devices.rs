@@ -22,6 +22,14 @@ use crate::x509::OcspResponse;
 /// Of the requester's nonce in a report: SPDM 1.1 (DSP0274) GET_MEASUREMENTS, after version, code and two parameters.
 const NONCE: std::ops::Range<usize> = 4..36;
 
+/// Devices that are what they say, and the reference measurements that came with them.
+pub(crate) struct Proven {
+    /// By their leaf certificates' digests, ascending.
+    pub(crate) devices: Vec<nvidia::VerifiedDevice>,
+    pub(crate) rims: Vec<nvidia::VerifiedRim>,
+    pub(crate) rims_refused: Vec<nvidia::RimError>,
+}
+
 /// Proves the devices and adds what they say.
 pub(super) fn verify(
     devices: &[DeviceEvidence],
@@ -33,6 +41,26 @@ pub(super) fn verify(
     if devices.is_empty() {
         return Ok(());
     }
+    let proven = prove(devices, endorsements, anchors, now)?;
+    claims.rims = proven.rims;
+    claims.rims_refused = proven.rims_refused;
+    let proven = proven.devices;
+    claims.expires = proven
+        .iter()
+        .map(nvidia::VerifiedDevice::expires)
+        .fold(claims.expires, Timestamp::min);
+    claims.devices = proven.iter().map(nvidia::VerifiedDevice::leaf_digest).collect();
+    claims.gpus = proven;
+    Ok(())
+}
+
+/// Proves each device, and what of the endorsements are reference measurements.
+pub(crate) fn prove(
+    devices: &[DeviceEvidence],
+    endorsements: &Endorsements,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Result<Proven, VerifyError> {
     let mut proven = Vec::new();
     // What is no response says nothing about any device. One that is, and is wrong, refuses the device or the RIM it is about.
     let responses: Vec<_> = endorsements
@@ -65,19 +93,18 @@ pub(super) fn verify(
         proven.push(device);
     }
     proven.sort_by_key(nvidia::VerifiedDevice::leaf_digest);
+    let (mut rims, mut rims_refused) = (Vec::new(), Vec::new());
     if let Some(anchors) = anchors.nvidia() {
         for rim in endorsements.of(EndorsementKind::NvidiaRim) {
             match verify_rim(rim, &responses, anchors, now) {
-                Ok(rim) => claims.rims.push(rim),
-                Err(error) => claims.rims_refused.push(error),
+                Ok(rim) => rims.push(rim),
+                Err(error) => rims_refused.push(error),
             }
         }
     }
-    claims.expires = proven
-        .iter()
-        .map(nvidia::VerifiedDevice::expires)
-        .fold(claims.expires, Timestamp::min);
-    claims.devices = proven.iter().map(nvidia::VerifiedDevice::leaf_digest).collect();
-    claims.gpus = proven;
-    Ok(())
+    Ok(Proven {
+        devices: proven,
+        rims,
+        rims_refused,
+    })
 }

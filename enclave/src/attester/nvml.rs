@@ -58,6 +58,48 @@ pub trait Library: Send + Sync {
     fn certificates(&self, gpu: u32) -> Result<Vec<u8>, Fault>;
 }
 
+/// How the machine's GPUs are set up (NVML, `nvmlConfComputeSystemState_t`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// `ccFeature` is on.
+    pub confidential: bool,
+    /// `devToolsMode` is on: whoever has such tools reads what a GPU computes.
+    pub developer_tools: bool,
+}
+
+/// What is asked of the library by whoever gives GPUs work, besides their evidence.
+pub trait Gate: Library {
+    /// How the GPUs are set up.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn mode(&self) -> Result<Mode, Fault>;
+
+    /// A GPU's UUID, which CUDA gives alike.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn uuid(&self, gpu: u32) -> Result<[u8; 16], Fault>;
+
+    /// The certificate of the GPU with which the driver has its session, DER: the first of `certChain`.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn session_certificate(&self, gpu: u32) -> Result<Vec<u8>, Fault>;
+
+    /// Whether the GPUs take work.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn is_ready(&self) -> Result<bool, Fault>;
+
+    /// Lets the GPUs take work, or none.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn set_ready(&self, ready: bool) -> Result<(), Fault>;
+}
+
 /// The GPUs of this machine.
 pub struct Gpus {
     library: Box<dyn Library>,
@@ -80,16 +122,24 @@ impl Gpus {
             _ => Err(nvml(Fault::TooLarge)),
         }
     }
+}
 
-    fn evidence_of(&self, gpu: u32, nonce: &Digest<32>) -> Result<DeviceEvidence, Fault> {
-        let report = self.library.report(gpu, nonce.as_bytes())?;
-        let answered = report.get(NONCE_OFFSET..).and_then(|rest| rest.first_chunk());
-        if answered != Some(nonce.as_bytes()) {
-            return Err(Fault::Stale);
-        }
-        let chain = certificates(&self.library.certificates(gpu)?)?;
-        DeviceEvidence::new(KIND.to_owned(), report, chain).map_err(|_| Fault::Malformed)
+/// Evidence of one GPU, made for `nonce`.
+///
+/// # Errors
+/// [`Fault`].
+pub fn evidence_of<L: Library + ?Sized>(
+    library: &L,
+    gpu: u32,
+    nonce: &Digest<32>,
+) -> Result<DeviceEvidence, Fault> {
+    let report = library.report(gpu, nonce.as_bytes())?;
+    let answered = report.get(NONCE_OFFSET..).and_then(|rest| rest.first_chunk());
+    if answered != Some(nonce.as_bytes()) {
+        return Err(Fault::Stale);
     }
+    let chain = certificates(&library.certificates(gpu)?)?;
+    DeviceEvidence::new(KIND.to_owned(), report, chain).map_err(|_| Fault::Malformed)
 }
 
 impl DeviceReporter for Gpus {
@@ -101,7 +151,7 @@ impl DeviceReporter for Gpus {
         // Each GPU takes its own time to sign; NVML may be called by several threads at once.
         let gpus: Result<Vec<_>, Fault> = thread::scope(|scope| {
             let asked: Vec<_> = (0..count)
-                .map(|gpu| scope.spawn(move || self.evidence_of(gpu, nonce)))
+                .map(|gpu| scope.spawn(move || evidence_of(&*self.library, gpu, nonce)))
                 .collect();
             let answers = asked
                 .into_iter()

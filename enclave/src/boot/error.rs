@@ -12,6 +12,7 @@ use anchorhold_models::sealed::UnsealError;
 
 use crate::attester::AttesterError;
 use crate::config::ConfigError;
+use crate::devices::DevicesError;
 use crate::event::Event;
 use crate::rcar::RcarError;
 use crate::run::RunOutcome;
@@ -50,6 +51,8 @@ pub enum BootError {
     Unseal(UnsealError),
     /// What was unsealed is not a model this enclave can run.
     Load(LoadError),
+    /// The GPUs do not get the weights.
+    Devices(DevicesError),
     /// The lease ended before the model was loaded.
     LeaseEnded,
     /// An address cannot be listened on.
@@ -70,6 +73,7 @@ impl BootError {
             Self::Attester(_) | Self::Keys | Self::Tls => "attest",
             Self::Broker(_) => "key",
             Self::Unseal(_) | Self::Load(_) | Self::LeaseEnded => "unseal",
+            Self::Devices(_) => "devices",
             Self::Listen => "listen",
             Self::Thread | Self::Panicked => "process",
         }
@@ -91,6 +95,7 @@ impl BootError {
             Self::Broker(error) => error.code(),
             Self::Unseal(error) => unseal_code(error),
             Self::Load(_) => "model_not_loaded",
+            Self::Devices(error) => error.code(),
             Self::LeaseEnded => "lease_ended",
             Self::Listen => "address_unavailable",
             Self::Thread => "threads",
@@ -118,6 +123,7 @@ impl BootError {
             Self::Broker(error) => error.hint(),
             Self::Unseal(error) => error.hint(),
             Self::Load(error) => error.hint(),
+            Self::Devices(error) => error.hint(),
             Self::LeaseEnded => "ask the model's owner for a longer lease, or use a faster disk",
             Self::Listen => "choose an address of this machine and a port that is free",
             Self::Thread => "this machine gives no threads",

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anchorhold_attestation::policy::nvidia::{NvidiaPolicy, NvidiaSection};
 use anchorhold_attestation::{Class, Platform, Timestamp};
 use anchorhold_kernels::KernelSet;
-use anchorhold_models::{KvPrecision, Quantise};
+use anchorhold_models::{DevicePrecision, KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -20,6 +21,7 @@ use super::{
     Quota,
 };
 use crate::clock::HostTime;
+use crate::devices::DevicesConfig;
 use crate::limits::{self, Bound, Limits};
 
 type Field<T> = Option<Spanned<T>>;
@@ -37,6 +39,7 @@ struct RawConfig {
     listen: Option<RawListen>,
     #[serde(default)]
     engine: RawEngine,
+    devices: Option<RawDevices>,
     #[serde(default)]
     limits: RawLimits,
     anonymous: Field<RawAnonymous>,
@@ -85,6 +88,15 @@ struct RawEngine {
     dangerously_token_dependent_addresses: Field<bool>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDevices {
+    precision: Field<String>,
+    endorsements: Field<String>,
+    /// The words of a policy: docs/policy.md.
+    nvidia: Option<Spanned<NvidiaSection>>,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct RawLimits {
@@ -122,7 +134,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 48] = [
     "version",
     "algorithm",
     "not_after",
@@ -153,6 +165,10 @@ const KEYS: [&str; 44] = [
     "kernels",
     "quantise",
     "dangerously_token_dependent_addresses",
+    "devices",
+    "precision",
+    "endorsements",
+    "nvidia",
     "limits",
     "queue",
     "max_tokens",
@@ -256,6 +272,7 @@ impl Reader<'_> {
             model: self.model(raw.model.ok_or(ConfigError::Missing { key: "model" })?, platform)?,
             listen: self.listen(raw.listen.ok_or(ConfigError::Missing { key: "listen" })?)?,
             engine: self.engine(raw.engine)?,
+            devices: raw.devices.map(|raw| self.devices(raw)).transpose()?,
             limits: self.limits(raw.limits)?,
             access: self.access(raw.api_key, raw.anonymous)?,
         })
@@ -306,16 +323,38 @@ impl Reader<'_> {
             _ => None,
         })?;
         let path = required("path", raw.path)?;
-        let path = self.value("path", path, "an absolute path", |path| {
-            let plain = path.starts_with('/') && path.len() <= limits::PATH_CHARS && !path.contains('\0');
-            plain.then(|| PathBuf::from(path))
-        })?;
+        let path = self.value("path", path, "an absolute path", |path| absolute(path))?;
         Ok(ModelConfig {
             name,
             key_id,
             class,
             path,
             manifest_sha256: self.text("manifest_sha256", raw.manifest_sha256, HEX_32)?,
+        })
+    }
+
+    fn devices(&self, raw: RawDevices) -> Result<DevicesConfig, ConfigError> {
+        let expected = "\"bf16\" or \"f16\"";
+        let precision = self.choice("precision", raw.precision, expected, |name| match name {
+            "bf16" => Some(DevicePrecision::Bf16),
+            "f16" => Some(DevicePrecision::F16),
+            _ => None,
+        })?;
+        let path = required("endorsements", raw.endorsements)?;
+        let endorsements = self.value("endorsements", path, "an absolute path", |path| absolute(path))?;
+        let section = required("nvidia", raw.nvidia)?;
+        let line = line_of(self.text, section.span().start);
+        let expected = "a [devices.nvidia] as docs/policy.md has it, of at least one GPU";
+        let policy = NvidiaPolicy::new(section.into_inner()).ok();
+        let policy = policy.filter(|policy| policy.gpus() > 0);
+        Ok(DevicesConfig {
+            policy: policy.ok_or(ConfigError::BadValue {
+                key: "nvidia",
+                line,
+                expected,
+            })?,
+            precision: precision.unwrap_or(DevicePrecision::Bf16),
+            endorsements,
         })
     }
 
@@ -498,6 +537,11 @@ impl Reader<'_> {
 
 fn required<T>(key: &'static str, field: Field<T>) -> Result<Spanned<T>, ConfigError> {
     field.ok_or(ConfigError::Missing { key })
+}
+
+fn absolute(path: &str) -> Option<PathBuf> {
+    let plain = path.starts_with('/') && path.len() <= limits::PATH_CHARS && !path.contains('\0');
+    plain.then(|| PathBuf::from(path))
 }
 
 fn broker_url(url: &str) -> Option<BrokerUrl> {

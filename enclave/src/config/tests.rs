@@ -1,7 +1,7 @@
 //! Tests of the configuration: every key, and how it can be wrong.
 
 use anchorhold_kernels::{KernelSet, Kernels};
-use anchorhold_models::{KvPrecision, LoadOptions, Quantise};
+use anchorhold_models::{DevicePrecision, KvPrecision, LoadOptions, Quantise};
 
 use super::*;
 use crate::clock::BUILD_DATE;
@@ -256,6 +256,64 @@ fn the_engine_is_set_key_by_key() {
     let strict = engine("dangerously_token_dependent_addresses = false\nkv_precision = \"f16\"").unwrap();
     assert_eq!(strict.weakened(), [Weakening::HostTime]);
     assert_eq!(strict.engine, Config::for_tests().engine);
+}
+
+/// A `[devices]` that wants one GPU and nothing weaker than the strictest.
+const DEVICES: &str = "[devices]\nendorsements = \"/nowhere/nvidia.json\"\n[devices.nvidia]\ngpus = 1\n\
+                       architectures = [\"hopper\"]\nminimum_driver = \"570.86.10\"\n\
+                       minimum_firmware = [\"96.00.5E.00.01\"]\n";
+
+#[test]
+fn devices_are_a_policy_a_bundle_and_a_precision() {
+    assert!(Config::for_tests().devices.is_none());
+    let strict = and(DEVICES).unwrap();
+    assert_eq!(strict.weakened(), [Weakening::HostTime]);
+    let devices = strict.devices.unwrap();
+    assert_eq!(devices.policy.gpus(), 1);
+    assert_eq!(devices.precision, DevicePrecision::Bf16);
+    assert_eq!(devices.endorsements, std::path::Path::new("/nowhere/nvidia.json"));
+    let half = DEVICES.replace("[devices]\n", "[devices]\nprecision = \"f16\"\n");
+    assert_eq!(
+        and(&half).unwrap().devices.unwrap().precision,
+        DevicePrecision::F16
+    );
+    // Whatever weakens the appraisal is told to every client.
+    let weaker = and(&format!(
+        "{DEVICES}dangerously_accept_unchecked_revocation = true\n"
+    ))
+    .unwrap();
+    assert_eq!(
+        weaker.weakened(),
+        [Weakening::AppraisedDevices, Weakening::HostTime]
+    );
+
+    let refused = |from: &str, to: &str| {
+        assert!(DEVICES.contains(from));
+        error(and(&DEVICES.replacen(from, to, 1)))
+    };
+    let missing = ConfigError::Missing { key: "endorsements" };
+    assert_eq!(refused("endorsements = \"/nowhere/nvidia.json\"\n", ""), missing);
+    let missing = ConfigError::Missing { key: "nvidia" };
+    assert_eq!(
+        error(and("[devices]\nendorsements = \"/nowhere/nvidia.json\"\n")),
+        missing
+    );
+    for (from, to) in [
+        ("/nowhere", "nowhere"),
+        ("gpus = 1", "gpus = 0"),
+        ("gpus = 1", "gpus = 17"),
+        // A floor is no default.
+        ("minimum_driver = \"570.86.10\"\n", ""),
+        ("architectures = [\"hopper\"]\n", ""),
+        ("[devices]\n", "[devices]\nprecision = \"f32\"\n"),
+    ] {
+        assert!(
+            matches!(refused(from, to), ConfigError::BadValue { .. }),
+            "{from} {to}"
+        );
+    }
+    let unknown = refused("gpus = 1", "gpus = 1\ncheck = false");
+    assert!(matches!(unknown, ConfigError::UnknownKey { .. }), "{unknown}");
 }
 
 #[test]

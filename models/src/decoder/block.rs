@@ -230,7 +230,7 @@ impl Block {
             let own;
             (own, out) = out.split_at_mut(rows * heads);
             jobs.push(Job {
-                sequence: part.cache.sequence.as_mut().ok_or(ComputeError)?,
+                sequence: part.cache.sequence().ok_or(ComputeError)?,
                 queries: take(&mut queries, rows * heads),
                 keys: take(&mut keys, rows * kv_heads),
                 values: take(&mut values, rows * kv_heads),

@@ -11,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::config::decoder::DecoderConfig;
+#[cfg(any(test, feature = "device"))]
+use crate::device::pages::DeviceSequence;
 use crate::limits::inference as limits;
 use crate::model::options::LoadOptions;
 use crate::secret::{Secret, random_public};
@@ -25,11 +27,18 @@ pub(crate) enum NoPages {
 /// Keys and values of all layers.
 pub(crate) struct Cache {
     /// `None` once it was released.
-    pub(super) sequence: Option<Sequence>,
+    held: Option<Held>,
     /// Positions that all layers hold.
     pub(super) length: usize,
     /// Positions that there is room for.
     pub(super) room: usize,
+}
+
+/// By what computes with them.
+enum Held {
+    Here(Sequence),
+    #[cfg(any(test, feature = "device"))]
+    Device(DeviceSequence),
 }
 
 /// The pages that the options give a model, in an order that tells nobody when a sequence came.
@@ -69,10 +78,36 @@ impl Cache {
             Sequence::new(pages)
         };
         Ok(Self {
-            sequence: Some(sequence),
+            held: Some(Held::Here(sequence)),
             length: 0,
             room,
         })
+    }
+
+    /// Pages on a device, reserved for so many positions.
+    #[cfg(any(test, feature = "device"))]
+    pub(super) fn on_device(sequence: DeviceSequence, room: usize) -> Self {
+        Self {
+            held: Some(Held::Device(sequence)),
+            length: 0,
+            room,
+        }
+    }
+
+    /// What this machine's CPU computes with.
+    pub(super) fn sequence(&mut self) -> Option<&mut Sequence> {
+        match &mut self.held {
+            Some(Held::Here(sequence)) => Some(sequence),
+            _ => None,
+        }
+    }
+
+    #[cfg(any(test, feature = "device"))]
+    pub(super) fn device(&self) -> Option<&DeviceSequence> {
+        match &self.held {
+            Some(Held::Device(sequence)) => Some(sequence),
+            _ => None,
+        }
     }
 
     /// Positions computed.
@@ -82,6 +117,6 @@ impl Cache {
 
     /// Wipes and gives back all pages: nothing more is computed for this sequence.
     pub(crate) fn release(&mut self) {
-        self.sequence = None;
+        self.held = None;
     }
 }

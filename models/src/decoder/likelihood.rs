@@ -31,10 +31,11 @@ impl Decoder {
                     ids: &[*id],
                     cache: &mut cache,
                     logits: if wanted { Logits::Last } else { Logits::None },
+                    drawn: true,
                 };
                 self.network.forward(&mut scratch, &mut [part])?;
                 if wanted {
-                    sum -= log_probability(self.network.logits(&mut scratch, 0, 1), *next)?;
+                    sum -= log_probability(self.network.logits(&mut scratch, 0, 1)?, *next)?;
                     count += 1;
                 }
             }

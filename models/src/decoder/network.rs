@@ -47,6 +47,9 @@ pub(crate) struct Part<'a> {
     pub(crate) ids: &'a [u32],
     pub(crate) cache: &'a mut Cache,
     pub(crate) logits: Logits,
+    /// The one id was drawn, not a prompt's: a device has shapes of their own for both.
+    #[cfg_attr(not(any(test, feature = "device")), allow(dead_code))] // the CPU has one shape
+    pub(crate) drawn: bool,
 }
 
 /// Which positions' rows, or the logits that are made of them, are wanted.

@@ -9,8 +9,9 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Decoder;
+use super::engine::Workspace;
 use super::network::Part;
-use super::scratch::{Scratch, wipe};
+use super::scratch::wipe;
 use crate::generation::{GenerateError, Generation, Idle, Next, Step};
 use crate::limits::inference as limits;
 
@@ -37,7 +38,7 @@ impl Decoder {
 
     fn pass(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut Workspace,
         running: &mut [&mut Generation],
     ) -> Vec<Result<Step, GenerateError>> {
         let answers = running.iter().filter(|generation| generation.answers()).count();
@@ -88,7 +89,7 @@ impl Decoder {
         results
     }
 
-    fn compute(&self, scratch: &mut Scratch, turns: &mut [Turn<'_>], alone: bool) {
+    fn compute(&self, scratch: &mut Workspace, turns: &mut [Turn<'_>], alone: bool) {
         if turns.is_empty() {
             return;
         }
@@ -114,10 +115,13 @@ impl Decoder {
     }
 
     /// Draws the next token of each, in the order in which their rows are wanted. One that is alone may wait for its mask.
-    fn draw(&self, scratch: &mut Scratch, drawing: &mut [&mut Turn<'_>], alone: bool) {
+    fn draw(&self, scratch: &mut Workspace, drawing: &mut [&mut Turn<'_>], alone: bool) {
         let mut first = 0;
         for group in drawing.chunks_mut(limits::LOGIT_ROWS) {
-            let logits = self.network.logits(scratch, first, group.len());
+            let Ok(logits) = self.network.logits(scratch, first, group.len()) else {
+                // Their steps stay the errors that they are.
+                return;
+            };
             first += group.len();
             let vocabulary = logits.len() / group.len();
             let each = group

@@ -4,7 +4,9 @@ use anchorhold_kernels::kv::KvPrecision;
 use anchorhold_kernels::{KernelSet, Kernels};
 use serde_json::Value;
 
+use super::Decoder;
 use super::cache::Cache;
+use super::engine::Engine;
 use super::network::{Logits, Network, Part};
 use crate::config::family::Family;
 use crate::limits::inference as limits;
@@ -15,7 +17,7 @@ use crate::sampler::logprobs::normaliser;
 use crate::testdata;
 use crate::weights::Weights;
 
-mod batch;
+pub(super) mod batch;
 mod cadence;
 
 /// Absolute, as the makers of the references advise for 32-bit floats.
@@ -61,6 +63,14 @@ fn tiny(name: &str, options: &LoadOptions) -> (Network, Value) {
     (network, testdata::json(path.join("reference.json")))
 }
 
+/// The computation of a decoder on this machine's CPU.
+fn cpu(decoder: &Decoder) -> &Network {
+    match decoder.network() {
+        Engine::Cpu(network) => network,
+        Engine::Device(_) => panic!("it was loaded for the CPU"),
+    }
+}
+
 /// Computes ids of one sequence by themselves, and returns the wanted logits.
 fn forward(
     network: &Network,
@@ -73,7 +83,12 @@ fn forward(
     // No slice is still a call.
     let slices = ids.chunks(limits::PASS_ROWS).chain(ids.is_empty().then_some(ids));
     for ids in slices {
-        let mut part = [Part { ids, cache, logits }];
+        let mut part = [Part {
+            ids,
+            cache,
+            logits,
+            drawn: false,
+        }];
         let wanted = network.forward(&mut scratch, &mut part)?;
         for first in (0..wanted).step_by(limits::LOGIT_ROWS) {
             let count = limits::LOGIT_ROWS.min(wanted - first);
@@ -83,7 +98,7 @@ fn forward(
     Ok(found)
 }
 
-fn highest(logits: &[f32]) -> u32 {
+pub(super) fn highest(logits: &[f32]) -> u32 {
     (0u32..)
         .zip(logits)
         .max_by(|(_, x), (_, y)| x.total_cmp(y))
@@ -149,7 +164,7 @@ fn agrees_within(name: &str, options: &LoadOptions, tolerance: f32) {
     }
 }
 
-fn bits(numbers: &[f32]) -> Vec<u32> {
+pub(super) fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }
 
@@ -242,7 +257,7 @@ fn stories260k_agrees_with_its_reference() {
     };
     let path = testdata::shared(NAME, "stories260k").unwrap();
     let reference: Value = testdata::json(path.join("reference.json"));
-    let network = decoder.network();
+    let network = cpu(&decoder);
     for case in reference["cases"].as_array().unwrap() {
         let prompt = testdata::ids(&case["prompt_ids"]);
         let logits = forward(
@@ -273,9 +288,9 @@ fn stories260k_finds_its_own_kind_of_text_as_likely_as_the_reference_does() {
     let nll = &reference["nll"];
     let prompt = decoder.text_prompt(nll["text"].as_str().unwrap()).unwrap();
     let logits = forward(
-        decoder.network(),
+        cpu(&decoder),
         prompt.ids(),
-        &mut decoder.network().new_cache(512).unwrap(),
+        &mut cpu(&decoder).new_cache(512).unwrap(),
         Logits::All,
     )
     .unwrap();

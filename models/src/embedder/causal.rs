@@ -132,6 +132,7 @@ impl Causal {
                 ids,
                 cache: &mut text.cache,
                 logits,
+                drawn: false,
             });
         }
         let computed = self.network.forward(scratch, &mut parts);

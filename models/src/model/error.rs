@@ -8,7 +8,10 @@
 use std::fmt;
 
 use super::name::ShownName;
+#[cfg(any(test, feature = "device"))]
+use crate::device::DeviceError;
 use crate::gguf::error::GgufError;
+use crate::matrix::ComputeError;
 use crate::sealed::error::UnsealError;
 
 /// A model's files are refused. Nothing partly loaded is left.
@@ -66,8 +69,17 @@ pub enum LoadError {
     },
     /// A part of the sealed file could not be read a second time, or has changed since the first.
     Again(UnsealError),
+    /// The device that was to compute cannot be given the model.
+    #[cfg(any(test, feature = "device"))]
+    Device(DeviceError),
     /// An operation was given sizes that do not fit, which no file should be able to cause.
     Compute,
+}
+
+impl From<ComputeError> for LoadError {
+    fn from(_: ComputeError) -> Self {
+        Self::Compute
+    }
 }
 
 /// What is wrong with a file.
@@ -168,6 +180,8 @@ impl fmt::Display for LoadError {
                 )
             }
             Self::Again(error) => write!(f, "the sealed file was read again: {error}"),
+            #[cfg(any(test, feature = "device"))]
+            Self::Device(error) => error.fmt(f),
             Self::Compute => f.write_str("an operation was given sizes that do not fit"),
         }
     }
@@ -195,6 +209,8 @@ impl LoadError {
             Self::Tensor { .. } => "configuration and weights must be of the same model and revision",
             Self::VocabularyMismatch { .. } => "tokenizer and weights must be of the same model and revision",
             Self::Again(error) => error.hint(),
+            #[cfg(any(test, feature = "device"))]
+            Self::Device(error) => error.hint(),
             Self::Compute => "report this as a defect",
         }
     }

@@ -1,6 +1,6 @@
 //! `libnvidia-ml.so.1`, loaded at run time.
 //!
-//! Why apart: the only file of GPUs with `unsafe`: six functions and three structures of a C library.
+//! Why apart: the only file of GPUs with `unsafe`: nine functions and three structures of a C library.
 //!
 //! # Invariants
 //! Structures are as large as NVML's, and lengths that it writes are checked against them. A function pointer is called
@@ -14,14 +14,16 @@
 
 #![allow(unsafe_code)] // calls into a C library
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use libloading::Library as Loaded;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::super::error::Fault;
-use super::Library;
+use super::{Gate, Library, Mode};
 
 /// Its name; the dynamic loader knows where.
 pub const NAME: &str = "libnvidia-ml.so.1";
@@ -43,6 +45,11 @@ const DRIVER_NOT_LOADED: c_int = 9;
 const TIMEOUT: c_int = 10;
 const FUNCTION_NOT_FOUND: c_int = 13;
 const IN_USE: c_int = 19;
+
+/// `NVML_DEVICE_UUID_V2_BUFFER_SIZE`.
+const UUID_SIZE: usize = 96;
+/// `NVML_CC_ACCEPTING_CLIENT_REQUESTS_TRUE`.
+const ACCEPTING: c_uint = 1;
 
 type Handle = *mut c_void;
 
@@ -86,6 +93,9 @@ pub struct Nvml {
     handle: unsafe extern "C" fn(c_uint, *mut Handle) -> c_int,
     report: unsafe extern "C" fn(Handle, *mut Report) -> c_int,
     certificate: unsafe extern "C" fn(Handle, *mut Certificate) -> c_int,
+    uuid: unsafe extern "C" fn(Handle, *mut c_char, c_uint) -> c_int,
+    ready: unsafe extern "C" fn(*mut c_uint) -> c_int,
+    set_ready: unsafe extern "C" fn(c_uint) -> c_int,
     /// Never unloaded: the pointers above point into it.
     _library: ManuallyDrop<Loaded>,
 }
@@ -110,6 +120,9 @@ impl Nvml {
                 handle: symbol(&library, b"nvmlDeviceGetHandleByIndex_v2\0")?,
                 report: symbol(&library, b"nvmlDeviceGetConfComputeGpuAttestationReport\0")?,
                 certificate: symbol(&library, b"nvmlDeviceGetConfComputeGpuCertificate\0")?,
+                uuid: symbol(&library, b"nvmlDeviceGetUUID\0")?,
+                ready: symbol(&library, b"nvmlSystemGetConfComputeGpusReadyState\0")?,
+                set_ready: symbol(&library, b"nvmlSystemSetConfComputeGpusReadyState\0")?,
                 _library: library,
             };
             (initialise, nvml)
@@ -140,10 +153,8 @@ unsafe fn symbol<T: Copy>(library: &Loaded, name: &[u8]) -> Result<T, Fault> {
 
 impl Library for Nvml {
     fn confidential(&self) -> Result<bool, Fault> {
-        let mut state = SystemState::default();
-        // SAFETY: initialised, and `state` is the structure it fills.
-        done(unsafe { (self.state)(&raw mut state) })?;
-        Ok(state.feature == FEATURE_ENABLED && state.devtools == DEVTOOLS_OFF)
+        let mode = self.mode()?;
+        Ok(mode.confidential && !mode.developer_tools)
     }
 
     fn count(&self) -> Result<u32, Fault> {
@@ -169,6 +180,55 @@ impl Library for Nvml {
     }
 
     fn certificates(&self, gpu: u32) -> Result<Vec<u8>, Fault> {
+        let certificate = self.both_chains(gpu)?;
+        prefix(&certificate.attestation_chain, certificate.attestation_chain_size)
+    }
+}
+
+impl Gate for Nvml {
+    fn mode(&self) -> Result<Mode, Fault> {
+        let mut state = SystemState::default();
+        // SAFETY: initialised, and `state` is the structure it fills.
+        done(unsafe { (self.state)(&raw mut state) })?;
+        Ok(Mode {
+            confidential: state.feature == FEATURE_ENABLED,
+            developer_tools: state.devtools != DEVTOOLS_OFF,
+        })
+    }
+
+    fn uuid(&self, gpu: u32) -> Result<[u8; 16], Fault> {
+        let handle = self.handle(gpu)?;
+        let mut text: [c_char; UUID_SIZE] = [0; UUID_SIZE];
+        // SAFETY: initialised, the handle is the library's own, and `text` is as long as it is told.
+        done(unsafe { (self.uuid)(handle, text.as_mut_ptr(), UUID_SIZE as c_uint) })?;
+        let text: Vec<u8> = text
+            .iter()
+            .map(|byte| *byte as u8)
+            .take_while(|byte| *byte != 0)
+            .collect();
+        parse_uuid(&text).ok_or(Fault::Malformed)
+    }
+
+    fn session_certificate(&self, gpu: u32) -> Result<Vec<u8>, Fault> {
+        let certificate = self.both_chains(gpu)?;
+        first_certificate(&prefix(&certificate.chain, certificate.chain_size)?).ok_or(Fault::Malformed)
+    }
+
+    fn is_ready(&self) -> Result<bool, Fault> {
+        let mut ready = 0;
+        // SAFETY: initialised, and `ready` is a place for one number.
+        done(unsafe { (self.ready)(&raw mut ready) })?;
+        Ok(ready == ACCEPTING)
+    }
+
+    fn set_ready(&self, ready: bool) -> Result<(), Fault> {
+        // SAFETY: initialised, and takes one number.
+        done(unsafe { (self.set_ready)(c_uint::from(ready)) })
+    }
+}
+
+impl Nvml {
+    fn both_chains(&self, gpu: u32) -> Result<Box<Certificate>, Fault> {
         let handle = self.handle(gpu)?;
         let mut certificate = Box::new(Certificate {
             chain_size: 0,
@@ -178,8 +238,42 @@ impl Library for Nvml {
         });
         // SAFETY: initialised, the handle is the library's own, and `certificate` is the structure it fills.
         done(unsafe { (self.certificate)(handle, &raw mut *certificate) })?;
-        prefix(&certificate.attestation_chain, certificate.attestation_chain_size)
+        Ok(certificate)
     }
+}
+
+/// `GPU-` and a UUID in its usual form.
+fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let text = text.strip_prefix(b"GPU-")?;
+    let dashes = [8, 13, 18, 23];
+    if text.len() != 36 || dashes.iter().any(|at| text.get(*at) != Some(&b'-')) {
+        return None;
+    }
+    let digits: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'-').collect();
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    let mut bytes = [0; 16];
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The first certificate of a chain that is PEM, or DER one behind the other. `nvml.h` does not say which it is.
+fn first_certificate(chain: &[u8]) -> Option<Vec<u8>> {
+    if chain.starts_with(b"-----") {
+        let first = CertificateDer::pem_slice_iter(chain).next()?;
+        return first.ok().map(|certificate| certificate.to_vec());
+    }
+    // SEQUENCE, with a length of two bytes: no certificate is shorter than 256 bytes or longer than 65,535.
+    let [0x30, 0x82, high, low] = *chain.first_chunk()? else {
+        return None;
+    };
+    let length = 4 + usize::from(u16::from_be_bytes([high, low]));
+    chain.get(..length).map(<[u8]>::to_vec)
 }
 
 /// As many bytes as the library says, if it has room for them.

@@ -27,6 +27,13 @@ static int up = 0; static int gpus[2] = {10, 11};
 #ifndef DEVTOOLS
 #define DEVTOOLS 0
 #endif
+#ifndef SESSION
+#define SESSION pem[1]
+#endif
+#ifndef UUID
+#define UUID "GPU-00112233-4455-6677-8899-aabbccddeeff"
+#endif
+static unsigned int accepting = 7;
 #ifndef SIZE
 #define SIZE 40
 #endif
@@ -42,12 +49,16 @@ ret nvmlDeviceGetConfComputeGpuAttestationReport(dev d, report *r) {
   r->attestationReport[36] = *(int *)d;
   r->attestationReportSize = SIZE; return 0; }
 #endif
+ret nvmlDeviceGetUUID(dev d, char *text, unsigned int length) { if (length != 96) return 7; strcpy(text, UUID); return 0; }
+ret nvmlSystemGetConfComputeGpusReadyState(unsigned int *ready) { *ready = accepting; return 0; }
+ret nvmlSystemSetConfComputeGpusReadyState(unsigned int ready) { accepting = ready; return 0; }
 ret nvmlDeviceGetConfComputeGpuCertificate(dev d, cert *c) {
   static const char *pem[2] = {
     "-----BEGIN CERTIFICATE-----\nAQEB\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nCQkJ\n-----END CERTIFICATE-----\n",
     "-----BEGIN CERTIFICATE-----\nAgIC\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nCQkJ\n-----END CERTIFICATE-----\n" };
   const char *chain = pem[*(int *)d - 10];
-  strcpy((char *)c->certChain, "not this one"); c->certChainSize = 12;
+  const char *session = SESSION;
+  strcpy((char *)c->certChain, session); c->certChainSize = strlen(session);
   strcpy((char *)c->attestationCertChain, chain); c->attestationCertChainSize = strlen(chain); return 0; }
 "#;
 
@@ -122,6 +133,51 @@ fn a_length_beyond_the_structure_is_not_followed() {
     assert_eq!(library.report(0, &[0; 32]), Err(Fault::TooLarge));
     assert_eq!(library.report(2, &[0; 32]), Err(Fault::Refused));
     assert_eq!(AttesterError::NoDevices.code(), "no_devices");
+}
+
+#[test]
+fn gpus_are_named_and_set_ready_by_the_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = Nvml::load(&compile(&folder, "gate", &[])).unwrap();
+    let mode = Mode {
+        confidential: true,
+        developer_tools: false,
+    };
+    assert_eq!(library.mode(), Ok(mode));
+    let uuid = std::array::from_fn(|byte| byte as u8 * 0x11);
+    assert_eq!(library.uuid(1), Ok(uuid));
+    // The chain of the session, which is not the one of the evidence: here that of the other GPU.
+    assert_eq!(library.session_certificate(0), Ok(vec![2; 3]));
+    assert_eq!(library.is_ready(), Ok(false), "only 1 is ready");
+    library.set_ready(true).unwrap();
+    assert_eq!(library.is_ready(), Ok(true));
+    library.set_ready(false).unwrap();
+    assert_eq!(library.is_ready(), Ok(false));
+    let odd = |name: &str, definition: &str| Nvml::load(&compile(&folder, name, &[definition])).unwrap();
+    let tools = odd("opened", "-DDEVTOOLS=1").mode().unwrap();
+    assert!(tools.confidential && tools.developer_tools);
+    assert_eq!(odd("mig", "-DUUID=\"MIG-1\"").uuid(0), Err(Fault::Malformed));
+    let empty = odd("sessionless", "-DSESSION=\"\"");
+    assert_eq!(empty.session_certificate(0), Err(Fault::Malformed));
+}
+
+#[test]
+fn a_chain_is_pem_or_der_and_a_uuid_has_one_form() {
+    let der = [[0x30, 0x82, 1, 0].as_slice(), &[5; 256], &[0x30, 0x82]].concat();
+    assert_eq!(first_certificate(&der), Some(der[..260].to_vec()));
+    assert_eq!(first_certificate(&der[..259]), None);
+    assert_eq!(first_certificate(&[0x30, 0x81, 3, 1, 2, 3]), None);
+    assert_eq!(first_certificate(b"-----BEGIN CERTIFICATE-----\nAQ"), None);
+    assert!(parse_uuid(b"GPU-00112233-4455-6677-8899-aabbccddeeff").is_some());
+    for bad in [
+        "00112233-4455-6677-8899-aabbccddeeff",
+        "GPU-001122334-455-6677-8899-aabbccddeeff",
+        "GPU-0011223g-4455-6677-8899-aabbccddeeff",
+        "GPU-00112233-4455-6677-8899-aabbccddeef",
+        "GPU-00112233-4455-6677-8899-aabbccddeeff0",
+    ] {
+        assert_eq!(parse_uuid(bad.as_bytes()), None, "{bad}");
+    }
 }
 
 #[test]
