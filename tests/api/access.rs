@@ -160,7 +160,8 @@ fn what_is_not_supported_is_refused_by_name() {
     let served = Served::shared();
     let mut wire = served.bound();
     for (member, param) in [
-        (r#""tools":[{"type":"function"}]"#, "tools"),
+        (r#""tools":[{"type":"function"}]"#, "function"),
+        (r#""tools":[{"type":"file_search"}]"#, "type"),
         (r#""tool_choice":"auto""#, "tool_choice"),
         (r#""functions":[]"#, "functions"),
         (r#""logit_bias":{"1":5}"#, "logit_bias"),
@@ -176,7 +177,8 @@ fn what_is_not_supported_is_refused_by_name() {
         (r#""n":2"#, "n"),
         (r#""store":true"#, "store"),
         (r#""modalities":["audio"]"#, "modalities"),
-        (r#""response_format":{"type":"json_schema"}"#, "response_format"),
+        (r#""response_format":{"type":"json_schema"}"#, "json_schema"),
+        (r#""response_format":{"type":"grammar"}"#, "type"),
         (r#""stream_options":{"include_usage":true}"#, "stream_options"),
         (r#""logprobs":true,"top_logprobs":21"#, "top_logprobs"),
         (r#""max_tokens":4,"max_completion_tokens":4"#, "max_tokens"),

@@ -117,7 +117,7 @@ fn bodies_that_are_no_question_are_refused_each_in_its_words() {
         ),
         (deep(1_000).into(), "invalid_json", Some("messages")),
         (deep(500_000).into(), "invalid_json", Some("messages")),
-        (hidden.into(), "unsupported_parameter", Some("tools")),
+        (hidden.into(), "invalid_json", Some("tools")),
         (
             chat("x", &objects).into(),
             "unsupported_parameter",
