@@ -7,12 +7,14 @@
 //! - [`prepared`]: that file, sealed for us
 //! - [`rounds`]: both sides in turns, of [`ours`] (with [`step`] as its process) and [`rival`]
 //! - [`perplexity`]: of both sides on one text; [`embeddings`]: beside onnxruntime
+//! - [`device`]: on a GPU, where a build has that
 //! - [`compare`], [`plot`], [`progress`]: what is shown
 //!
 //! # Invariants
 //! A figure that one side lacks is `null`, and a note says why.
 
 mod compare;
+pub(crate) mod device;
 pub(crate) mod embeddings;
 mod gguf;
 pub(crate) mod options;
