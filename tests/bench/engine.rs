@@ -9,6 +9,7 @@
 //! - [`perplexity`]: of both sides on one text; [`embeddings`]: beside onnxruntime; [`memory`]: peaks beside what was computed
 //! - [`cadence`]: how evenly tokens come; [`https`]: through the enclave; [`foreign`]: beside busy threads; [`loading`]: from a
 //!   sealed file
+//! - [`device`]: on a GPU, where a build has that
 //! - [`compare`], [`plot`], [`progress`]: what is shown
 //!
 //! # Invariants
@@ -16,6 +17,7 @@
 
 pub(crate) mod cadence;
 mod compare;
+pub(crate) mod device;
 pub(crate) mod embeddings;
 pub(crate) mod foreign;
 mod gguf;

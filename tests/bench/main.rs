@@ -62,6 +62,9 @@ The engine beside llama.cpp (tests/bench/llama.sh builds that; --no-rival does w
   all      [ENGINE without --kernels]
   perplexity [--kernels avx2] [--no-rival]
   embeddings [--quick] [--rounds N] [--threads N] [--batches 1,8,32] [--kernels avx2] [--no-rival]
+The engine on a device (docs/gpu.md):
+  device   [--device cuda|cuda:N|host] [--precision bf16|f16|f32] [--models qwen3-0.6b,qwen3-8b] [--streams 1,8,32]
+           [--prompt N] [--tokens N] [--rounds N] [--models-folder DIR]
 ENGINE: [--quick] [--rounds N] [--models qwen3-0.6b,qwen2.5-1.5b,qwen3-1.7b,qwen2.5-3b,tiny,small,words]
         [--formats q8_0,q4_0,q4_0-pure,q4_k_m,bf16,f16,f32] [--kernels avx2] [--plain-gather] [--svg FILE]
         [--no-rival] [--models-folder DIR] [--tools-folder DIR]
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Some("loading") => engine::loading::run(arguments),
         Some("https") => engine::https::run(arguments),
         Some("foreign") => engine::foreign::run(arguments),
+        Some("device") => engine::device::run(arguments),
         // Parts of others in processes of their own.
         Some("step") => return show_step(seal::step::run(arguments)),
         Some("engine-step") => return show_step(engine::step::run(arguments)),

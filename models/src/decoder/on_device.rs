@@ -224,7 +224,6 @@ impl DeviceNetwork {
             let from = match part.logits {
                 Logits::None => new,
                 Logits::Last => new - 1,
-                #[cfg(test)]
                 Logits::All => 0,
             };
             places.push((wanted, from));

@@ -132,6 +132,19 @@ pub(crate) const SHAPES: &[Shape] = &[
         inner: 11_008,
         context: 32_768,
     },
+    Shape {
+        // The published one has an output matrix of its own, of 622 million numbers more.
+        name: "qwen3-8b",
+        family: Family::Qwen3,
+        vocabulary: 151_936,
+        width: 4096,
+        layers: 36,
+        heads: 32,
+        kv_heads: 8,
+        head_width: 128,
+        inner: 12_288,
+        context: 40_960,
+    },
 ];
 
 impl FromStr for Shape {
@@ -250,6 +263,7 @@ mod tests {
         assert_eq!(parameters("qwen2.5-1.5b"), 1_543_714_304);
         assert_eq!(parameters("qwen3-1.7b"), 1_720_574_976);
         assert_eq!(parameters("qwen2.5-3b"), 3_085_938_688);
+        assert_eq!(parameters("qwen3-8b"), 8_190_735_360 - 151_936 * 4096);
         assert!("qwen3".parse::<Shape>().is_err());
     }
 

@@ -85,6 +85,29 @@ fn rate(decoder: &Decoder, work: Work) -> Result<f64, Failure> {
     Ok((streams * tokens) as f64 / begin.elapsed().as_secs_f64())
 }
 
+/// Seconds until every stream has its first token, and tokens a second of all of them after that.
+#[cfg(feature = "device")]
+pub(super) fn first_and_rate(
+    decoder: &Decoder,
+    streams: usize,
+    prompt: usize,
+    tokens: usize,
+) -> Result<(f64, f64), Failure> {
+    let mut warm = start(decoder, prompt, 0, 2)?;
+    begin_all(decoder, std::slice::from_mut(&mut warm))?;
+    go_on(decoder, std::slice::from_mut(&mut warm), 1)?;
+    drop(warm);
+    let mut running = (0..streams)
+        .map(|number| start(decoder, prompt, number, tokens + 1))
+        .collect::<Result<Vec<_>, _>>()?;
+    let begin = Instant::now();
+    begin_all(decoder, &mut running)?;
+    let first = begin.elapsed().as_secs_f64();
+    let begin = Instant::now();
+    go_on(decoder, &mut running, tokens)?;
+    Ok((first, (streams * tokens) as f64 / begin.elapsed().as_secs_f64()))
+}
+
 pub(super) fn start(
     decoder: &Decoder,
     depth: usize,
