@@ -22,6 +22,6 @@ pub enum DevicePrecision {
     F32,
     /// IEEE 754 binary16.
     F16,
-    /// The upper half of binary32. Not on [`Device::host`], where candle has no products of it.
+    /// The upper half of binary32. Not on a host's memory (`Device::host`), where candle has no products of it.
     Bf16,
 }

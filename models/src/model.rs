@@ -6,7 +6,7 @@
 //! - [`gguf`]: a GGUF file becomes the parts of a model
 //! - [`info`]: what a model is
 //! - [`options`]: how it is loaded
-//! - [`parts`]: what a model is made of
+//! - [`mod@parts`]: what a model is made of
 //!
 //! # Invariants
 //! The only door is an [`UnsealedModel`]: nothing unauthenticated is parsed. A model comes out whole or not
