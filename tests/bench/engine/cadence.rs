@@ -116,6 +116,8 @@ pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
     arguments.end()?;
     let options = LoadOptions {
         threads,
+        // Room for every stream and those that come later; memory is taken only for what is used.
+        kv_bytes: Some(4 << 30),
         ..LoadOptions::default()
     };
     let Model::Decoder(decoder) = Model::load(Prepared::at(folder).unseal()?, options, &())? else {
