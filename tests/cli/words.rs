@@ -192,6 +192,16 @@ fn wrong_usage_is_two_and_says_where_help_is() {
             "hello",
         ],
         &[
+            "client",
+            "ask",
+            "--url",
+            "https://127.0.0.1:1",
+            "--policy",
+            "p",
+            "--temperature=-0.1",
+            "hello",
+        ],
+        &[
             "owner", "keygen", "--store", "s", "--key-id", "k", "--class", "unreal",
         ],
         &["owner", "log", "verify", "--store", "s", "--head", "zz"],

@@ -63,6 +63,19 @@ pub struct Asker {
     pub api_key: Option<HeaderValue>,
     /// The model's name; that of the identity document when none is given.
     pub model: Option<String>,
+    /// How tokens are drawn.
+    pub drawing: Drawing,
+}
+
+/// How the enclave draws tokens; what is `None` is the enclave's own default.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Drawing {
+    /// From 0, the likeliest token each time, to 2. The API's default is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The same seed and request give the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
 }
 
 /// A proven answer.
@@ -171,6 +184,8 @@ struct ChatRequest<'a> {
     #[serde(serialize_with = "messages")]
     messages: &'a [Message],
     stream: bool,
+    #[serde(flatten)]
+    drawing: Drawing,
 }
 
 #[derive(Serialize)]
@@ -275,6 +290,7 @@ impl Asker {
             model,
             messages: conversation,
             stream: true,
+            drawing: self.drawing,
         };
         serde_json::to_writer(&mut body, &request).expect("strings have a JSON form and memory takes all");
         let mut headers = HeaderMap::new();
@@ -351,6 +367,7 @@ mod tests {
             enclave: Arc::new(enclave),
             api_key: None,
             model: None,
+            drawing: Drawing::default(),
         }
     }
 
@@ -381,6 +398,21 @@ mod tests {
                 "stream": true,
             })
         );
+    }
+
+    #[tokio::test]
+    async fn how_tokens_are_drawn_is_said_when_it_is_given() {
+        let fake = Fake::start(GENUINE).await;
+        let mut asker = asker(&fake);
+        asker.drawing = Drawing {
+            temperature: Some(0.0),
+            seed: Some(-7),
+        };
+        let question = [Message::new(Role::User, "x".to_owned())];
+        asker.ask(&question, |_| {}).await.unwrap();
+        let sent = fake.seen().last().unwrap().body.clone();
+        let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+        assert_eq!((&sent["temperature"], &sent["seed"]), (&0.0.into(), &(-7).into()));
     }
 
     #[tokio::test]

@@ -154,6 +154,18 @@ pub struct Talk {
     /// Instructions that go before the conversation
     #[arg(long)]
     system: Option<String>,
+    /// How tokens are drawn, from 0 (the likeliest each time) to 2; the enclave's default is 1
+    #[arg(long, value_parser = temperature, allow_negative_numbers = true)]
+    temperature: Option<f64>,
+    /// The same seed and question give the same answer
+    #[arg(long, allow_negative_numbers = true)]
+    seed: Option<i64>,
+}
+
+/// The API's own range: a value outside it is a usage error here rather than a refusal there.
+fn temperature(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|number| (0.0..=2.0).contains(number));
+    number.ok_or("a number from 0 to 2")
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, super::endpoint::EndpointError> {

@@ -382,7 +382,8 @@ measurement = "{}"
             // After `--` a question may begin with a hyphen.
             &self.client(
                 &["client", "ask", "--url", &url, "--policy", &policy, "--json"],
-                &["--", question],
+                // The likeliest answer, each time.
+                &["--temperature", "0", "--", question],
             ),
         )?;
         report.step(
@@ -405,7 +406,16 @@ measurement = "{}"
         );
         report.talk("\nNow you: ask it something (Ctrl-D ends; it knows little and says so).\n");
         let mut command = Command::new(&self.binaries.host);
-        command.args(["client", "chat", "--url", &url, "--policy", &policy]);
+        command.args([
+            "client",
+            "chat",
+            "--url",
+            &url,
+            "--policy",
+            &policy,
+            "--temperature",
+            "0",
+        ]);
         command.args(self.trust());
         let status = self.stage.converse(&mut command)?;
         match status.code() {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::{Talk, warn_of_class};
-use crate::client::ask::{Answered, Asker, Message, Role, printable};
+use crate::client::ask::{Answered, Asker, Drawing, Message, Role, printable};
 use crate::client::kept::Keeper;
 use crate::client::limits::CHAT_LINE_BYTES;
 use crate::error::{Exit, Failure};
@@ -41,6 +41,10 @@ impl<'a> Conversation<'a> {
             enclave: talk.whom.enclave()?,
             api_key: talk.with.api_key()?,
             model: talk.model.clone(),
+            drawing: Drawing {
+                temperature: talk.temperature,
+                seed: talk.seed,
+            },
         };
         let keeper = talk.with.keeper()?;
         warn_of_class(asker.enclave.affirmed().await?.identity.class(), output);
