@@ -11,6 +11,7 @@ use super::name::ShownName;
 #[cfg(any(test, feature = "device"))]
 use crate::device::DeviceError;
 use crate::gguf::error::GgufError;
+#[cfg(feature = "inference")]
 use crate::matrix::ComputeError;
 use crate::sealed::error::UnsealError;
 
@@ -76,6 +77,7 @@ pub enum LoadError {
     Compute,
 }
 
+#[cfg(feature = "inference")]
 impl From<ComputeError> for LoadError {
     fn from(_: ComputeError) -> Self {
         Self::Compute
