@@ -60,6 +60,42 @@ const LEAST: usize = 32 << 10;
 /// # Panics
 /// When shapes do not agree, or the activations were not prepared for the matrix's precision.
 pub fn multiply(pool: &Pool, matrix: &Matrix, activations: &Activations, out: &mut [f32]) {
+    multiply_each(pool, activations, [(matrix, out)]);
+}
+
+/// As [`multiply`] by several matrices, as one operation of the pool: threads wait for each other once.
+///
+/// # Panics
+/// As [`multiply`].
+pub fn multiply_each<const N: usize>(
+    pool: &Pool,
+    activations: &Activations,
+    products: [(&Matrix, &mut [f32]); N],
+) {
+    let products = products.map(|(matrix, out)| product(pool.threads(), matrix, activations, out));
+    let parts = products.iter().map(|product| product.parts).sum();
+    pool.run(parts, &|mut part| {
+        for product in &products {
+            if part < product.parts {
+                return (product.work)(part);
+            }
+            part -= product.parts;
+        }
+    });
+}
+
+/// One matrix's share of an operation.
+struct Product<'a> {
+    parts: usize,
+    work: Box<dyn Fn(usize) + Sync + 'a>,
+}
+
+fn product<'a>(
+    threads: usize,
+    matrix: &'a Matrix,
+    activations: &'a Activations,
+    out: &'a mut [f32],
+) -> Product<'a> {
     assert_eq!(
         activations.width(),
         matrix.inputs(),
@@ -75,12 +111,12 @@ pub fn multiply(pool: &Pool, matrix: &Matrix, activations: &Activations, out: &m
     macro_rules! by {
         ($kernel:ident, $tiles:ident, $panels:ident) => {
             drive(
-                pool,
+                threads,
                 matrix,
                 $tiles,
                 activations.$panels(),
-                &output,
-                |tiles, panel, block| {
+                output,
+                move |tiles, panel, block| {
                     dispatch::$kernel(set, tiles, panel, block);
                 },
             )
@@ -98,25 +134,25 @@ pub fn multiply(pool: &Pool, matrix: &Matrix, activations: &Activations, out: &m
     }
 }
 
-/// Shares groups of outputs among threads; a part takes some groups, keeps them in its cache and passes all panels by.
-fn drive<T: Tile, P>(
-    pool: &Pool,
+/// Shares a matrix's groups of outputs among threads; a part takes some groups, keeps them in its cache and passes all panels by.
+fn drive<'a, T: Tile, P>(
+    threads: usize,
     matrix: &Matrix,
-    tiles: &[T],
-    (spans, panel): (Spans, impl Fn(usize) -> P + Sync),
-    output: &Output<'_>,
-    kernel: impl Fn(&[T], &P, &mut Block) + Sync,
-) {
+    tiles: &'a [T],
+    (spans, panel): (Spans, impl Fn(usize) -> P + Sync + 'a),
+    output: Output<'a>,
+    kernel: impl Fn(&[T], &P, &mut Block) + Sync + 'a,
+) -> Product<'a> {
     let depth = matrix.inputs().div_ceil(T::INPUTS);
     let groups = tiles.len() / depth;
     let group_bytes = depth * size_of::<T>();
-    let each = if pool.threads() == 1 {
+    let each = if threads == 1 {
         groups
     } else {
-        (groups / (8 * pool.threads())).max(LEAST / group_bytes).max(1)
+        (groups / (8 * threads)).max(LEAST / group_bytes).max(1)
     };
     let kept = (KEPT / group_bytes).max(1);
-    pool.run(groups.div_ceil(each), &|part| {
+    let work = move |part: usize| {
         let mut block: Block = [0.0; TALLEST * 32];
         let last = ((part + 1) * each).min(groups);
         let mut first = part * each;
@@ -135,7 +171,11 @@ fn drive<T: Tile, P>(
             }
             first = next;
         }
-    });
+    };
+    Product {
+        parts: groups.div_ceil(each),
+        work: Box::new(work),
+    }
 }
 
 #[cfg(test)]

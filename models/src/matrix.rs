@@ -8,7 +8,7 @@
 
 mod split;
 
-use anchorhold_kernels::matmul::{Activations, multiply};
+use anchorhold_kernels::matmul::{Activations, multiply_each};
 use anchorhold_kernels::packed::{self, Precision};
 use anchorhold_kernels::{BlockFormat, vector};
 use zeroize::Zeroizing;
@@ -70,11 +70,25 @@ impl Matrix {
 
     /// Multiplies each row of the activations by the transposed matrix and adds the bias.
     pub(crate) fn apply(&self, machine: &Machine, activations: &Activations, out: &mut [f32]) {
-        multiply(&machine.pool, &self.packed, activations, out);
-        if let Some(bias) = &self.bias {
-            machine.rows(bias.len(), out, |_, rows| {
-                vector::add_bias(machine.kernels, rows, bias);
-            });
+        Self::apply_each(machine, activations, [(self, out)]);
+    }
+
+    /// As [`Self::apply`] of several matrices, as one operation.
+    pub(crate) fn apply_each<const N: usize>(
+        machine: &Machine,
+        activations: &Activations,
+        mut products: [(&Self, &mut [f32]); N],
+    ) {
+        let packed = products
+            .each_mut()
+            .map(|(matrix, out)| (&matrix.packed, &mut **out));
+        multiply_each(&machine.pool, activations, packed);
+        for (matrix, out) in products {
+            if let Some(bias) = &matrix.bias {
+                machine.rows(bias.len(), out, |_, rows| {
+                    vector::add_bias(machine.kernels, rows, bias);
+                });
+            }
         }
     }
 

@@ -308,19 +308,28 @@ fn matrices_share_activations() {
     let kernels = Kernels::detect();
     let pool = Pool::new(2);
     let mut activations = Activations::new(kernels);
-    let matrices: Vec<Matrix> = KINDS
-        .map(|(format, precision)| random_matrix(format, precision, 20, 256, 15).1)
-        .into();
+    // Of different heights, so that their shares of one operation are of different numbers of parts.
+    let mut outputs = (1..).map(|index| 170 * index);
+    let matrices = KINDS.map(|(format, precision)| {
+        let outputs = outputs.next().expect("endless");
+        random_matrix(format, precision, outputs, 256, 15).1
+    });
     let precisions: Vec<Precision> = matrices.iter().map(Matrix::precision).collect();
     // Wide ones first, so that room is used again.
     for rows in [30, 1, 4] {
         let values = random_values(rows, 256, 16);
         activations.prepare(&pool, &precisions, 256, &values);
-        for matrix in &matrices {
-            let mut out = vec![f32::NAN; rows * 20];
-            multiply(&pool, matrix, &activations, &mut out);
-            assert_eq!(out, product(kernels, 1, matrix, &values));
-        }
+        let alone = matrices
+            .each_ref()
+            .map(|matrix| product(kernels, 1, matrix, &values));
+        let mut each = alone.each_ref().map(|out| vec![f32::NAN; out.len()]);
+        let mut outs = each.iter_mut();
+        let products = matrices.each_ref().map(|matrix| {
+            let out = outs.next().expect("one for each matrix");
+            (matrix, &mut out[..])
+        });
+        multiply_each(&pool, &activations, products);
+        assert!(each == alone, "{rows} rows");
     }
     activations.prepare(&pool, &precisions, 256, &[]);
     multiply(&pool, &matrices[3], &activations, &mut []);

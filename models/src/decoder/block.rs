@@ -182,9 +182,13 @@ impl Block {
             self.width,
             &normed[..count * self.width],
         );
-        for (matrix, rows) in matrices.into_iter().zip([&mut *queries, &mut *keys, values]) {
-            matrix.apply(machine, activations, &mut rows[..count * matrix.outputs()]);
-        }
+        let [query, key, value] = matrices;
+        let products = [
+            (query, &mut queries[..count * query.outputs()]),
+            (key, &mut keys[..count * key.outputs()]),
+            (value, &mut values[..count * value.outputs()]),
+        ];
+        Matrix::apply_each(machine, activations, products);
         let norms = self.head_norms.as_ref();
         let turned = [
             (queries, norms.map(|norms| &norms.0), self.query.outputs()),

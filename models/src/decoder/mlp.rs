@@ -66,8 +66,7 @@ impl Mlp {
         let normed = &mut normed[..count * width];
         let (gate, up) = (&mut gate[..count * inner], &mut up[..count * inner]);
         activations.prepare(&machine.pool, &self.entry_precisions(), width, normed);
-        self.gate.apply(machine, activations, gate);
-        self.up.apply(machine, activations, up);
+        Matrix::apply_each(machine, activations, [(&self.gate, gate), (&self.up, up)]);
         self.multiply(machine, gate, up);
         activations.prepare(&machine.pool, &[self.down.precision()], inner, gate);
         self.down.apply(machine, activations, normed);
@@ -84,8 +83,7 @@ impl Mlp {
     ) {
         let (inner, count) = (self.gate.outputs(), rows.rows());
         let (gate, up) = (&mut gate[..count * inner], &mut up[..count * inner]);
-        self.gate.apply(machine, rows, gate);
-        self.up.apply(machine, rows, up);
+        Matrix::apply_each(machine, rows, [(&self.gate, gate), (&self.up, up)]);
         self.multiply(machine, gate, up);
         inside.prepare(&machine.pool, &[self.down.precision()], inner, gate);
         self.down.apply(machine, inside, out);
