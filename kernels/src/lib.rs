@@ -9,6 +9,8 @@
 //! - [`matmul`]: products of packed weights with activations
 //! - [`mod@format`]: how files hold weights
 //! - [`vector`]: norms, softmax, activations, positions, precisions
+//! - `keystream`: ChaCha, for masks and draws
+//! - [`race`]: which output is drawn
 //! - [`kv`]: keys and values of sequences, in pages
 //! - [`attention`]: new rows over all that their sequences have said
 //! - [`pool`]: threads that take part in one operation at a time
@@ -25,11 +27,13 @@ pub mod cpu;
 mod disjoint;
 pub mod format;
 pub mod half;
+mod keystream;
 pub mod kv;
 pub mod matmul;
 pub mod memory;
 pub mod packed;
 pub mod pool;
+pub mod race;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 pub mod vector;

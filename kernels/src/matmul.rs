@@ -12,6 +12,7 @@
 //! - `avx512`: kernels of 512 bits
 //! - `amx`: kernels of tiles, for panels of many rows
 //! - `output`: a result that threads share
+//! - [`choice`]: outputs that race while they are computed
 //!
 //! # Invariants
 //! A row's product depends on nothing but the row and the weights: not on the rows beside it, and not on the number of
@@ -28,6 +29,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+pub mod choice;
 mod dispatch;
 mod output;
 mod panel;
@@ -38,10 +40,13 @@ mod vectors_256;
 
 pub use activations::Activations;
 
+use std::sync::Arc;
+
 use crate::cpu::KernelSet;
 use crate::packed::tile::Tile;
 use crate::packed::{Matrix, Tiles};
 use crate::pool::Pool;
+use choice::{Runners, Winner};
 use output::Output;
 use panel::{Spans, TALLEST};
 
@@ -72,12 +77,12 @@ pub fn multiply_each<const N: usize>(
     activations: &Activations,
     products: [(&Matrix, &mut [f32]); N],
 ) {
-    let products = products.map(|(matrix, out)| product(pool.threads(), matrix, activations, out));
+    let products = products.map(|(matrix, out)| product(pool.threads(), matrix, activations, out, None));
     let parts = products.iter().map(|product| product.parts).sum();
-    pool.run(parts, &|mut part| {
+    pool.run_on(parts, &|thread, mut part| {
         for product in &products {
             if part < product.parts {
-                return (product.work)(part);
+                return (product.work)(thread, part);
             }
             part -= product.parts;
         }
@@ -87,7 +92,10 @@ pub fn multiply_each<const N: usize>(
 /// One matrix's share of an operation.
 struct Product<'a> {
     parts: usize,
-    work: Box<dyn Fn(usize) + Sync + 'a>,
+    /// Told the thread and the part.
+    work: Box<dyn Fn(usize, usize) + Sync + 'a>,
+    /// Who won, where there were races.
+    winner: Option<Box<Winner<'a>>>,
 }
 
 fn product<'a>(
@@ -95,6 +103,7 @@ fn product<'a>(
     matrix: &'a Matrix,
     activations: &'a Activations,
     out: &'a mut [f32],
+    races: Option<&'a Runners<'a>>,
 ) -> Product<'a> {
     assert_eq!(
         activations.width(),
@@ -119,6 +128,7 @@ fn product<'a>(
                 move |tiles, panel, block| {
                     dispatch::$kernel(set, tiles, panel, block);
                 },
+                races.map(|races| races.begin(threads, activations.kernels(), matrix)),
             )
         };
     }
@@ -142,17 +152,24 @@ fn drive<'a, T: Tile, P>(
     (spans, panel): (Spans, impl Fn(usize) -> P + Sync + 'a),
     output: Output<'a>,
     kernel: impl Fn(&[T], &P, &mut Block) + Sync + 'a,
+    running: Option<choice::Running<'a, T>>,
 ) -> Product<'a> {
     let depth = matrix.inputs().div_ceil(T::INPUTS);
     let groups = tiles.len() / depth;
     let group_bytes = depth * size_of::<T>();
-    let each = if threads == 1 {
+    let mut kept = (KEPT / group_bytes).max(1);
+    let mut each = if threads == 1 {
         groups
     } else {
         (groups / (8 * threads)).max(LEAST / group_bytes).max(1)
     };
-    let kept = (KEPT / group_bytes).max(1);
-    let work = move |part: usize| {
+    if running.is_some() {
+        kept = choice::kept::<T>(group_bytes);
+        each = each.next_multiple_of(kept);
+    }
+    let running = running.map(Arc::new);
+    let winner = running.clone();
+    let work = move |thread: usize, part: usize| {
         let mut block: Block = [0.0; TALLEST * 32];
         let last = ((part + 1) * each).min(groups);
         let mut first = part * each;
@@ -169,12 +186,21 @@ fn drive<'a, T: Tile, P>(
                     }
                 }
             }
+            if let Some(running) = &running {
+                let (column, count) = (first * T::OUTPUTS, (next - first) * T::OUTPUTS);
+                // SAFETY: these groups are this part's, which writes them no more.
+                let numbers = |row| unsafe { output.get(row, column, count) };
+                running.pass(thread, &tiles[first * depth..next * depth], first, numbers);
+            }
             first = next;
         }
     };
     Product {
         parts: groups.div_ceil(each),
         work: Box::new(work),
+        winner: winner.map(|running| {
+            Box::new(move |race, out: &mut [f32]| running.winner(race, out)) as Box<Winner<'a>>
+        }),
     }
 }
 

@@ -29,6 +29,12 @@ pub unsafe trait Number: Copy + Default + Send + Sync + 'static {
         // SAFETY: numbers are initialised and have no padding, and bytes need no alignment.
         unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), size_of_val(numbers)) }
     }
+
+    /// The same, to write: any bytes are numbers.
+    fn bytes_of_mut(numbers: &mut [Self]) -> &mut [u8] {
+        // SAFETY: numbers are initialised and have no padding, any bytes are numbers, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), size_of_val(numbers)) }
+    }
 }
 
 // SAFETY: plain numbers have no padding and no forbidden value.
@@ -140,9 +146,7 @@ impl<T: Number> Buffer<T> {
 
     /// The same memory as bytes, to write: any bytes are numbers.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let length = size_of_val::<[T]>(self);
-        // SAFETY: the elements are initialised and have no padding, any bytes are elements, and the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), length) }
+        T::bytes_of_mut(self)
     }
 }
 

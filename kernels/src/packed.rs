@@ -24,6 +24,7 @@ pub(crate) mod tile;
 use std::fmt;
 
 pub use builder::Builder;
+pub(crate) use gather::Best;
 pub use group::Group;
 
 use crate::format::BlockFormat;

@@ -7,26 +7,27 @@
 //! or of a character is held back. Pages are reserved before the first step and given back with the last, or
 //! when the generation is dropped, which wipes its keys, values, ids and texts.
 
+mod error;
 mod stop;
 pub mod token;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use anchorhold_kernels::race::Race;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::constraint::Constraint;
 use crate::constraint::steering::{Steering, Took};
-use crate::constraint::{Constraint, Exceeded};
-use crate::decoder::cache::{Cache, NoPages};
+use crate::decoder::cache::Cache;
 use crate::decoder::network::{Logits, Part};
 use crate::decoder::{Decoder, Prompt};
-use crate::matrix::ComputeError;
+use crate::sampler::Sampler;
 use crate::sampler::params::Sampling;
-use crate::sampler::{NotFinite, Sampler};
 use crate::tokenizer::TextStream;
 use crate::tools::CallDelta;
 use crate::tools::calls::Calls;
+pub use error::GenerateError;
 use stop::{Found, StopFilter};
 use token::{Likelihoods, TokenInfo};
 
@@ -38,6 +39,8 @@ pub struct Generation {
     cache: Cache,
     /// A token drawn and not yet computed.
     drawn: Zeroizing<Option<u32>>,
+    /// Its row of the embedding table, where that was had with the logits; else empty.
+    row: Zeroizing<Vec<f32>>,
     sampler: Sampler,
     /// The form that the answer is held to.
     steering: Option<Steering>,
@@ -149,116 +152,6 @@ pub struct Usage {
     pub completion_tokens: usize,
 }
 
-/// An answer cannot be begun or continued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GenerateError {
-    /// Prompt and answer do not fit in the model's context.
-    ContextExceeded {
-        /// Tokens of the prompt.
-        prompt: usize,
-        /// Tokens asked for, at least 1.
-        max_tokens: usize,
-        /// Tokens that fit.
-        context: usize,
-    },
-    /// Pages for prompt and answer are not free now; they will be when other answers end.
-    OutOfPages {
-        /// Pages that prompt and answer take.
-        needed: usize,
-        /// Pages that nobody has.
-        free: usize,
-    },
-    /// Prompt and answer take more pages than there are.
-    NeverFits {
-        /// Pages that prompt and answer take.
-        needed: usize,
-        /// Pages that there are.
-        total: usize,
-    },
-    /// The model computed a NaN or an infinity.
-    NotFinite,
-    /// The form that the answer is held to took more steps than are taken, or none of the model's tokens fits it.
-    Constraint,
-    /// An operation was given sizes that do not fit, or the generation is another model's.
-    Compute,
-}
-
-impl fmt::Display for GenerateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ContextExceeded {
-                prompt,
-                max_tokens,
-                context,
-            } => write!(
-                f,
-                "the prompt has {prompt} tokens and {max_tokens} more were asked for, but the context holds {context}"
-            ),
-            Self::OutOfPages { needed, free } => {
-                write!(
-                    f,
-                    "prompt and answer take {needed} pages of memory, and {free} are free now"
-                )
-            }
-            Self::NeverFits { needed, total } => {
-                write!(
-                    f,
-                    "prompt and answer take {needed} pages of memory, and there are {total} in all"
-                )
-            }
-            Self::NotFinite => f.write_str("the model computed a number that is not finite"),
-            Self::Constraint => f.write_str("the answer cannot be held to its form any further"),
-            Self::Compute => f.write_str("an operation was given sizes that do not fit"),
-        }
-    }
-}
-
-impl std::error::Error for GenerateError {}
-
-impl GenerateError {
-    /// What the client, or for the last two the model's owner, can do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::ContextExceeded { .. } => "shorten the prompt or ask for fewer tokens",
-            Self::OutOfPages { .. } => "try again when other answers have ended",
-            Self::NeverFits { .. } => {
-                "shorten the prompt, ask for fewer tokens, or give the model more memory for pages"
-            }
-            Self::Constraint => "simplify the schema: long bounds on lengths and patterns take the most",
-            Self::NotFinite => "compare the weights with the published ones",
-            Self::Compute => "report this as a defect",
-        }
-    }
-}
-
-impl From<ComputeError> for GenerateError {
-    fn from(_: ComputeError) -> Self {
-        Self::Compute
-    }
-}
-
-impl From<NotFinite> for GenerateError {
-    fn from(_: NotFinite) -> Self {
-        Self::NotFinite
-    }
-}
-
-impl From<Exceeded> for GenerateError {
-    fn from(_: Exceeded) -> Self {
-        Self::Constraint
-    }
-}
-
-impl From<NoPages> for GenerateError {
-    fn from(error: NoPages) -> Self {
-        match error {
-            NoPages::Now { needed, free } => Self::OutOfPages { needed, free },
-            NoPages::Ever { needed, total } => Self::NeverFits { needed, total },
-        }
-    }
-}
-
 impl Generation {
     pub(crate) fn new(
         decoder: &Decoder,
@@ -289,6 +182,7 @@ impl Generation {
             decoder: Arc::clone(decoder.identity()),
             cache,
             drawn: Zeroizing::new(None),
+            row: Zeroizing::new(Vec::new()),
             sampler,
             text: decoder.pieces().stream(prompt.continues()),
             calls: steering.as_ref().and_then(Steering::form).map(Calls::new),
@@ -339,6 +233,7 @@ impl Generation {
 
     /// What is to be computed.
     pub(crate) fn part(&mut self, next: Next) -> Part<'_> {
+        let row = (next == Next::Token && !self.row.is_empty()).then_some(&**self.row);
         let (ids, logits) = match next {
             Next::Token => (self.drawn.as_slice(), Logits::Last),
             Next::Slice { to } => {
@@ -351,6 +246,7 @@ impl Generation {
             ids,
             cache: &mut self.cache,
             logits,
+            row,
             drawn: next == Next::Token,
         }
     }
@@ -363,17 +259,25 @@ impl Generation {
         }
     }
 
-    /// Goes on by a token, drawn by the logits. Changes them. When it is not known yet which tokens fit the answer's form,
+    /// The race by which its next token is drawn, where the model's own logits alone decide it.
+    pub(crate) fn race(&self) -> Option<Race> {
+        self.sampler.race().filter(|_| self.steering.is_none())
+    }
+
+    /// Goes on by a token, drawn by the logits. Changes them. If its race has been held, there is the `winner` with its row of the
+    /// embedding table. When it is not known yet which tokens fit the answer's form,
     /// the logits are kept and nothing goes on, unless `wait` says to wait.
     pub(crate) fn advance(
         &mut self,
         decoder: &Decoder,
         logits: &mut [f32],
+        winner: Option<(u32, &[f32])>,
         wait: bool,
     ) -> Result<Step, GenerateError> {
-        let step = self.draw(decoder, logits, wait);
+        let step = self.draw(decoder, logits, winner, wait);
         if self.finished.is_some() || step.is_err() {
             self.cache.release();
+            self.row.zeroize();
         }
         step
     }
@@ -381,14 +285,21 @@ impl Generation {
     /// As [`Self::advance`], by logits that were kept.
     pub(crate) fn advance_late(&mut self, decoder: &Decoder, wait: bool) -> Result<Step, GenerateError> {
         match self.late.take() {
-            Some(mut logits) => self.advance(decoder, &mut logits, wait),
+            Some(mut logits) => self.advance(decoder, &mut logits, None, wait),
             None => Err(GenerateError::Compute),
         }
     }
 
     /// Draws the next token and makes text of it.
-    fn draw(&mut self, decoder: &Decoder, logits: &mut [f32], wait: bool) -> Result<Step, GenerateError> {
+    fn draw(
+        &mut self,
+        decoder: &Decoder,
+        logits: &mut [f32],
+        winner: Option<(u32, &[f32])>,
+        wait: bool,
+    ) -> Result<Step, GenerateError> {
         *self.drawn = None;
+        self.row.zeroize();
         // Before the mask, whose infinities are no fault.
         Sampler::check(logits)?;
         let likelihoods = self
@@ -402,7 +313,10 @@ impl Generation {
             self.late = Some(Zeroizing::new(logits.to_vec()));
             return Ok(Step::Delta(self.give(Zeroizing::new(String::new()), Vec::new())));
         }
-        let id = self.sampler.draw(logits);
+        let kernels = decoder.network().machine().kernels;
+        let id = self.sampler.draw(kernels, logits, winner.map(|(id, _)| id));
+        self.row
+            .extend_from_slice(winner.map(|(_, row)| row).unwrap_or_default());
         self.completion_tokens += 1;
         if decoder.stops_at(id) {
             return Ok(self.end());

@@ -8,6 +8,7 @@
 
 mod split;
 
+use anchorhold_kernels::matmul::choice::{Score, Winners, multiply_and_choose};
 use anchorhold_kernels::matmul::{Activations, multiply_each};
 use anchorhold_kernels::packed::{self, Precision};
 use anchorhold_kernels::{BlockFormat, vector};
@@ -90,6 +91,28 @@ impl Matrix {
                 });
             }
         }
+    }
+
+    /// As [`Self::apply`]; of `rows`, whose outputs race meanwhile, there are the winners.
+    pub(crate) fn apply_and_choose(
+        &self,
+        machine: &Machine,
+        activations: &Activations,
+        out: &mut [f32],
+        rows: &[usize],
+        score: &Score<'_>,
+    ) -> Result<Winners, ComputeError> {
+        if self.bias.is_some() {
+            return Err(ComputeError);
+        }
+        Ok(multiply_and_choose(
+            &machine.pool,
+            &self.packed,
+            activations,
+            out,
+            rows,
+            score,
+        ))
     }
 
     /// Puts the rows that `ids` name below each other: the matrix as a table. Unless `plainly`, what is read does not

@@ -2,19 +2,20 @@
 //!
 //! Why apart: it is arithmetic on one row of numbers, and easy to get subtly wrong.
 //!
-//! Order: repetition penalty, presence and frequency penalties, temperature, top-k, top-p, min-p, draw.
+//! Order: repetition penalty, presence and frequency penalties, temperature, top-k, top-p, min-p, draw. The draw is a
+//! [`Race`], which has softmax's probabilities and can be held while the logits are computed.
 //! Log probabilities are reported of the model's own distribution, before all of these.
 //!
 //! # Invariants
-//! The same seed gives the same draws on every machine (ChaCha8). Ties go to the lower id.
+//! The same seed and logits give the same draws on every machine. Ties go to the lower id.
 
 pub(crate) mod logprobs;
 pub mod params;
 
 use std::cmp::Ordering;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use anchorhold_kernels::Kernels;
+use anchorhold_kernels::race::{Lead, Race};
 use zeroize::{DefaultIsZeroes, Zeroizing};
 
 use crate::secret::random_public;
@@ -26,7 +27,10 @@ pub(crate) struct NotFinite;
 
 pub(crate) struct Sampler {
     sampling: Sampling,
-    random: ChaCha8Rng,
+    /// Of its races.
+    key: Zeroizing<[u8; 32]>,
+    /// Tokens drawn so far.
+    drawn: u64,
     seen: Option<Seen>,
 }
 
@@ -48,10 +52,14 @@ impl DefaultIsZeroes for Candidate {}
 impl Sampler {
     pub(crate) fn new(sampling: Sampling, prompt: &[u32], vocabulary: usize) -> Self {
         let params = sampling.params();
-        let random = match params.seed {
-            Some(seed) => ChaCha8Rng::seed_from_u64(seed),
-            None => ChaCha8Rng::from_seed(random_public()),
-        };
+        let key = Zeroizing::new(match params.seed {
+            Some(seed) => {
+                let mut key = [0; 32];
+                key[..8].copy_from_slice(&seed.to_le_bytes());
+                key
+            }
+            None => random_public(),
+        });
         let penalised = params.repetition_penalty != 1.0
             || params.presence_penalty != 0.0
             || params.frequency_penalty != 0.0;
@@ -69,7 +77,8 @@ impl Sampler {
         });
         Self {
             sampling,
-            random,
+            key,
+            drawn: 0,
             seen,
         }
     }
@@ -87,15 +96,39 @@ impl Sampler {
         }
     }
 
-    /// Draws the next token. Changes the logits. A negative infinity is a token that may not be drawn; at least one may.
-    pub(crate) fn draw(&mut self, logits: &mut [f32]) -> u32 {
-        self.penalise(logits);
-        let id = if self.params().temperature == 0.0 {
-            highest(logits)
-        } else {
-            let candidates = filter(logits, self.params());
-            pick(&candidates, unit(&mut self.random))
-        };
+    /// The race by which the next token is drawn; `None` when not all tokens run, or not by the model's own logits.
+    pub(crate) fn race(&self) -> Option<Race> {
+        (self.seen.is_none() && !self.filters()).then(|| self.next_race())
+    }
+
+    fn next_race(&self) -> Race {
+        Race::new(&self.key, self.drawn, self.params().temperature)
+    }
+
+    /// Whether fewer than all tokens may be drawn.
+    fn filters(&self) -> bool {
+        let params = self.params();
+        let all = params.top_k.is_none() && params.top_p >= 1.0 && params.min_p <= 0.0;
+        params.temperature != 0.0 && !all
+    }
+
+    /// Draws the next token; if [`Self::race`] has been held, its `winner`. Changes the logits. A negative infinity is a token that
+    /// may not be drawn; at least one may.
+    pub(crate) fn draw(&mut self, kernels: Kernels, logits: &mut [f32], winner: Option<u32>) -> u32 {
+        let id = winner.unwrap_or_else(|| {
+            self.penalise(logits);
+            let kept = self.filters().then(|| filter(logits, self.params()));
+            self.next_race().score(kernels, 0, logits);
+            let lead = match kept {
+                Some(kept) => Lead::of_some(kept.iter().map(|candidate| {
+                    let score = logits.get(candidate.id as usize);
+                    (candidate.id, score.copied().unwrap_or(f32::NEG_INFINITY))
+                })),
+                None => Lead::of(kernels, 0, logits),
+            };
+            lead.output()
+        });
+        self.drawn += 1;
         if let Some(count) = self
             .seen
             .as_mut()
@@ -129,22 +162,6 @@ impl Sampler {
             }
         }
     }
-}
-
-/// The highest logit's id, the lowest among equals.
-fn highest(logits: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (id, logit) in (0u32..).zip(logits) {
-        if *logit > best.1 {
-            best = (id, *logit);
-        }
-    }
-    best.0
-}
-
-/// A number in [0, 1) with 53 random bits.
-fn unit(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn likelier(left: &Candidate, right: &Candidate) -> Ordering {
@@ -184,26 +201,7 @@ fn filter(logits: &[f32], params: &SamplingParams) -> Zeroizing<Vec<Candidate>> 
         }
     }
     kept.retain(|candidate| candidate.weight >= f64::from(params.min_p));
-    kept.sort_unstable_by_key(|candidate| candidate.id);
     kept
-}
-
-/// The candidate in whose share of the whole `place`, in [0, 1), lies.
-fn pick(candidates: &[Candidate], place: f64) -> u32 {
-    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-    let mut left = place * total;
-    for candidate in candidates {
-        left -= candidate.weight;
-        if left < 0.0 {
-            return candidate.id;
-        }
-    }
-    // Rounding may leave a rest; it belongs to the last that has a share.
-    candidates
-        .iter()
-        .rev()
-        .find(|candidate| candidate.weight > 0.0)
-        .map_or(0, |candidate| candidate.id)
 }
 
 #[cfg(test)]

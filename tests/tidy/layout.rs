@@ -48,7 +48,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "code compiled for instructions that only some CPUs have is called",
     ),
     (
-        "kernels/src/kv/mask.rs",
+        "kernels/src/keystream.rs",
         "code compiled for instructions that only some CPUs have is called",
     ),
     ("kernels/src/kv/pages.rs", "owners share one buffer, a page each"),

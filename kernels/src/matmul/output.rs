@@ -50,4 +50,16 @@ impl<'a> Output<'a> {
             }
         }
     }
+
+    /// Numbers of a row, from a column on: as many of `count` as the row has.
+    ///
+    /// # Safety
+    /// Nobody may write them while they are borrowed.
+    #[inline]
+    pub(crate) unsafe fn get(&self, row: usize, column: usize, count: usize) -> &[f32] {
+        assert!(row < self.rows && column < self.columns, "inside of the result");
+        let count = count.min(self.columns - column);
+        // SAFETY: row and column are inside, and `count` does not leave the row; the caller promises that nobody writes.
+        unsafe { std::slice::from_raw_parts(self.start.add(row * self.columns + column), count) }
+    }
 }

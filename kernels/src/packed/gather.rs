@@ -7,6 +7,7 @@
 //! found is a strip of tiles again, with a row in each lane.
 //!
 //! - [`avx2`], [`avx512`]: the permutations
+//! - [`best`]: rows of the outputs that lead so far, while the outputs are being computed
 //!
 //! # Invariants
 //! Addresses, branches and the amount of work depend on shapes and on how many rows are wanted, never on which.
@@ -17,10 +18,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod best;
 
 use std::hint::black_box;
 
 use zeroize::Zeroize;
+
+pub(crate) use best::Best;
 
 use super::tile::{Tile, WIDE};
 use super::{Matrix, for_tiles, read_some};
@@ -67,19 +71,51 @@ struct Wanted {
     /// The same for lines of two bytes: for each part of sixteen bytes of a line, where in it an element is; 128 where it
     /// is in another part.
     words: [[u8; 2 * WIDE]; 4],
+    kept: Kept,
+}
+
+/// Of which lanes what was found before stays: all ones, in elements of one, two and four bytes.
+struct Kept {
+    bytes: [u8; 16],
+    words: [u16; WIDE],
+    dwords: [u32; WIDE],
+}
+
+impl Kept {
+    const ALL: Self = Self {
+        bytes: [u8::MAX; 16],
+        words: [u16::MAX; WIDE],
+        dwords: [u32::MAX; WIDE],
+    };
 }
 
 impl Wanted {
     fn new<T: Tile>(ids: &[u32]) -> Self {
+        let mut wanted = Self::these::<T>(ids.iter().map(|id| (*id, u32::MAX)));
+        wanted.kept = Kept::ALL;
+        wanted
+    }
+
+    /// Only those that are marked by all ones; of the others, marked by zero, what was found before stays.
+    fn these<T: Tile>(ids: impl Iterator<Item = (u32, u32)>) -> Self {
         let mut wanted = Self {
+            kept: Kept::ALL,
             groups: [u32::MAX; WIDE],
             lanes: [0; WIDE],
             bytes: [0; 16],
             words: [[0; 2 * WIDE]; 4],
         };
-        for ((group, lane), id) in wanted.groups.iter_mut().zip(&mut wanted.lanes).zip(ids) {
-            *group = *id / T::OUTPUTS as u32;
-            *lane = *id % T::OUTPUTS as u32;
+        let lanes = wanted.groups.iter_mut().zip(&mut wanted.lanes);
+        for (((group, lane), kept), (id, marked)) in lanes.zip(&mut wanted.kept.dwords).zip(ids) {
+            *group = id / T::OUTPUTS as u32 | !marked;
+            *lane = id % T::OUTPUTS as u32;
+            *kept = !marked;
+        }
+        for (word, kept) in wanted.kept.words.iter_mut().zip(wanted.kept.dwords) {
+            *word = kept as u16;
+        }
+        for (byte, kept) in wanted.kept.bytes.iter_mut().zip(wanted.kept.dwords) {
+            *byte = kept as u8;
         }
         for (byte, lane) in wanted.bytes.iter_mut().zip(wanted.lanes) {
             *byte = lane as u8;
@@ -101,6 +137,9 @@ impl Drop for Wanted {
         self.lanes.zeroize();
         self.bytes.zeroize();
         self.words.zeroize();
+        self.kept.bytes.zeroize();
+        self.kept.words.zeroize();
+        self.kept.dwords.zeroize();
     }
 }
 
@@ -161,19 +200,31 @@ fn scan<T: Tile>(
 ) {
     let found = found.bytes_mut();
     let each = found.len() / wanted.len();
-    for (index, some) in tiles.chunks(AT_ONCE * depth).enumerate() {
-        let mut weights = [T::bytes_of(&some[piece.clone()]); AT_ONCE];
-        for (weights, tiles) in weights.iter_mut().zip(some.chunks_exact(depth)) {
-            *weights = T::bytes_of(&tiles[piece.clone()]);
-        }
-        let groups = Groups {
-            weights,
-            first: (AT_ONCE * index) as u32,
-        };
+    for groups in groups(tiles, depth, piece, 0) {
         for (wanted, found) in wanted.iter().zip(found.chunks_exact_mut(each)) {
             select::<T>(kernels, found, &groups, wanted);
         }
     }
+}
+
+/// Groups of outputs, some at a time, of which the first has a number.
+fn groups<T: Tile>(
+    tiles: &[T],
+    depth: usize,
+    piece: std::ops::Range<usize>,
+    first: usize,
+) -> impl Iterator<Item = Groups<'_>> {
+    let some = (first..).step_by(AT_ONCE).zip(tiles.chunks(AT_ONCE * depth));
+    some.map(move |(first, some)| {
+        let mut weights = [T::bytes_of(&some[piece.clone()]); AT_ONCE];
+        for (weights, tiles) in weights.iter_mut().zip(some.chunks_exact(depth)) {
+            *weights = T::bytes_of(&tiles[piece.clone()]);
+        }
+        Groups {
+            weights,
+            first: first as u32,
+        }
+    })
 }
 
 fn select<T: Tile>(kernels: Kernels, found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
@@ -198,6 +249,19 @@ fn same(a: u32, b: u32) -> u8 {
 }
 
 fn plain<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
+    let mut at = 0;
+    while at < found.len() {
+        for lines in T::LINES {
+            for line in
+                found[at..at + lines.count * lines.bytes * T::OUTPUTS].chunks_mut(lines.bytes * T::OUTPUTS)
+            {
+                for (element, kept) in line.chunks_mut(lines.bytes).zip(wanted.kept.dwords) {
+                    element.iter_mut().for_each(|byte| *byte &= kept as u8);
+                }
+            }
+            at += lines.count * lines.bytes * T::OUTPUTS;
+        }
+    }
     for (weights, group) in groups.weights.iter().zip(groups.first..) {
         for (row, (wanted, lane)) in wanted
             .groups

@@ -5,6 +5,9 @@
 //! # Invariants
 //! A cache is of the engine that made it; another's is a [`ComputeError`].
 
+use anchorhold_kernels::matmul::choice::Winners;
+use anchorhold_kernels::race::Race;
+
 use super::cache::{Cache, NoPages};
 use super::network::{Network, Part};
 #[cfg(any(test, feature = "device"))]
@@ -119,6 +122,19 @@ impl Engine {
             (Self::Device(network), Workspace::Device(scratch)) => network.logits(scratch, first, count),
             #[cfg(any(test, feature = "device"))]
             _ => Err(ComputeError),
+        }
+    }
+    /// The same, and who won the races of some of these rows: see [`Network::races`]. On a device nobody races.
+    pub(crate) fn races<'w>(
+        &self,
+        workspace: &'w mut Workspace,
+        (first, count): (usize, usize),
+        races: &[(usize, Race)],
+    ) -> Result<(&'w mut [f32], Winners), ComputeError> {
+        match (self, workspace) {
+            (Self::Cpu(network), Workspace::Cpu(scratch)) => network.races(scratch, (first, count), races),
+            #[cfg(any(test, feature = "device"))]
+            (engine, workspace) => Ok((engine.logits(workspace, first, count)?, Winners::default())),
         }
     }
 }

@@ -31,6 +31,7 @@ impl Decoder {
                     ids: &[*id],
                     cache: &mut cache,
                     logits: if wanted { Logits::Last } else { Logits::None },
+                    row: None,
                     drawn: true,
                 };
                 self.network.forward(&mut scratch, &mut [part])?;

@@ -8,7 +8,11 @@
 //! alone, whatever else is in the pass.
 
 use anchorhold_kernels::kv::PagePool;
+use anchorhold_kernels::matmul::Activations;
+use anchorhold_kernels::matmul::choice::{Score, Winners};
+use anchorhold_kernels::race::Race;
 use anchorhold_kernels::vector;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::block::Block;
 use super::cache::{self, Cache, NoPages};
@@ -47,6 +51,8 @@ pub(crate) struct Part<'a> {
     pub(crate) ids: &'a [u32],
     pub(crate) cache: &'a mut Cache,
     pub(crate) logits: Logits,
+    /// The one id's row of the embedding table, where it is known already.
+    pub(crate) row: Option<&'a [f32]>,
     /// The one id was drawn, not a prompt's: a device has shapes of their own for both.
     #[cfg_attr(not(any(test, feature = "device")), allow(dead_code))] // the CPU has one shape
     pub(crate) drawn: bool,
@@ -147,7 +153,7 @@ impl Network {
         scratch: &mut Scratch,
         parts: &mut [Part<'_>],
     ) -> Result<usize, ComputeError> {
-        let mut ids = zeroize::Zeroizing::new(Vec::with_capacity(limits::PASS_ROWS));
+        let mut ids = Zeroizing::new(Vec::with_capacity(limits::PASS_ROWS));
         scratch.angles.clear();
         scratch.window_angles.iter_mut().for_each(Angles::clear);
         for part in &*parts {
@@ -164,9 +170,8 @@ impl Network {
             self.rope.turn(positions, part.cache.room, &mut scratch.angles);
         }
         let (count, width) = (ids.len(), self.config.width);
+        self.embed(scratch, parts, &mut ids)?;
         let hidden = &mut scratch.hidden[..count * width];
-        self.embedding
-            .gather(&self.machine, &ids, self.gathers_plainly, hidden)?;
         if self.config.embedding_scale != 1.0 {
             self.machine.rows(width, hidden, |_, rows| {
                 vector::scale(self.machine.kernels, rows, self.config.embedding_scale);
@@ -195,8 +200,85 @@ impl Network {
         Ok(wanted)
     }
 
+    /// Puts the ids' rows of the table into the hidden state: those that are known, and the others by reading the table.
+    fn embed(
+        &self,
+        scratch: &mut Scratch,
+        parts: &[Part<'_>],
+        ids: &mut Vec<u32>,
+    ) -> Result<(), ComputeError> {
+        let width = self.config.width;
+        let Scratch { hidden, normed, .. } = scratch;
+        if parts.iter().all(|part| part.row.is_none()) {
+            let hidden = &mut hidden[..ids.len() * width];
+            return self
+                .embedding
+                .gather(&self.machine, ids, self.gathers_plainly, hidden);
+        }
+        ids.zeroize();
+        for part in parts.iter().filter(|part| part.row.is_none()) {
+            ids.extend_from_slice(part.ids);
+        }
+        // Nothing else lies there yet.
+        let others = &mut normed[..ids.len() * width];
+        self.embedding
+            .gather(&self.machine, ids, self.gathers_plainly, others)?;
+        let (mut hidden, mut others) = (&mut **hidden, &*others);
+        for part in parts {
+            let (here, after) = hidden.split_at_mut(part.ids.len() * width);
+            match part.row {
+                Some(row) if row.len() == here.len() => here.copy_from_slice(row),
+                Some(_) => return Err(ComputeError),
+                None => here.copy_from_slice(others.split_off(..here.len()).ok_or(ComputeError)?),
+            }
+            hidden = after;
+        }
+        Ok(())
+    }
+
     /// Logits of `count` wanted rows from the `first` on, at most [`limits::LOGIT_ROWS`].
     pub(crate) fn logits<'s>(&self, scratch: &'s mut Scratch, first: usize, count: usize) -> &'s mut [f32] {
+        let (head, activations, logits) = self.head(scratch, first, count);
+        head.apply(&self.machine, activations, logits);
+        self.cap(logits);
+        logits
+    }
+
+    /// The same, and while they are computed some of these rows, counted from the `first`, hold a race: who won, with the
+    /// winner's row of the embedding table. Nobody races where that is another table than the one for logits, or where it
+    /// is read plainly.
+    pub(crate) fn races<'s>(
+        &self,
+        scratch: &'s mut Scratch,
+        (first, count): (usize, usize),
+        races: &[(usize, Race)],
+    ) -> Result<(&'s mut [f32], Winners), ComputeError> {
+        if races.is_empty() || self.head.is_some() || self.gathers_plainly {
+            return Ok((self.logits(scratch, first, count), Winners::default()));
+        }
+        let rows: Vec<usize> = races.iter().map(|(row, _)| *row).collect();
+        let kernels = self.machine.kernels;
+        let score: &Score<'_> = &|index, first, scores| {
+            if let Some(cap) = self.config.logit_cap {
+                vector::soft_cap(kernels, scores, cap);
+            }
+            if let Some((_, race)) = races.get(index) {
+                race.score(kernels, first, scores);
+            }
+        };
+        let (head, activations, logits) = self.head(scratch, first, count);
+        let winners = head.apply_and_choose(&self.machine, activations, logits, &rows, score)?;
+        self.cap(logits);
+        Ok((logits, winners))
+    }
+
+    /// What makes logits, of what, and where they go.
+    fn head<'n, 's>(
+        &'n self,
+        scratch: &'s mut Scratch,
+        first: usize,
+        count: usize,
+    ) -> (&'n Matrix, &'s Activations, &'s mut [f32]) {
         let (width, head) = (self.config.width, self.head.as_ref().unwrap_or(&self.embedding));
         let Scratch {
             wanted,
@@ -206,13 +288,14 @@ impl Network {
         } = scratch;
         let rows = &wanted[first * width..(first + count) * width];
         activations.prepare(&self.machine.pool, &[head.precision()], width, rows);
-        let logits = &mut logits[..count * self.config.vocabulary];
-        head.apply(&self.machine, activations, logits);
+        (head, activations, &mut logits[..count * self.config.vocabulary])
+    }
+
+    fn cap(&self, logits: &mut [f32]) {
         if let Some(cap) = self.config.logit_cap {
             self.machine.rows(self.config.vocabulary, logits, |_, logits| {
                 vector::soft_cap(self.machine.kernels, logits, cap);
             });
         }
-        logits
     }
 }

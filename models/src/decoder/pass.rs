@@ -118,18 +118,26 @@ impl Decoder {
     fn draw(&self, scratch: &mut Workspace, drawing: &mut [&mut Turn<'_>], alone: bool) {
         let mut first = 0;
         for group in drawing.chunks_mut(limits::LOGIT_ROWS) {
-            let Ok(logits) = self.network.logits(scratch, first, group.len()) else {
+            let races = group.iter().enumerate();
+            let races: Vec<_> = races
+                .filter_map(|(row, turn)| Some((row, turn.generation.race()?)))
+                .collect();
+            let Ok((logits, winners)) = self.network.races(scratch, (first, group.len()), &races) else {
                 // Their steps stay the errors that they are.
                 return;
             };
             first += group.len();
             let vocabulary = logits.len() / group.len();
-            let each = group
-                .iter_mut()
-                .zip(logits.chunks_exact_mut(vocabulary))
-                .collect();
-            self.network.machine().each(each, |_, (turn, logits)| {
-                turn.step = turn.generation.advance(self, logits, alone);
+            let mut known: Vec<Option<(u32, &[f32])>> = vec![None; group.len()];
+            for ((row, _), winner) in races.iter().zip(winners.iter()) {
+                if let Some(known) = known.get_mut(*row) {
+                    *known = Some(winner);
+                }
+            }
+            let rows = logits.chunks_exact_mut(vocabulary).zip(known);
+            let each = group.iter_mut().zip(rows).collect();
+            self.network.machine().each(each, |_, (turn, (logits, winner))| {
+                turn.step = turn.generation.advance(self, logits, *winner, alone);
                 wipe(logits);
             });
         }

@@ -19,6 +19,7 @@ use crate::weights::Weights;
 
 pub(super) mod batch;
 mod cadence;
+mod races;
 
 /// Absolute, as the makers of the references advise for 32-bit floats.
 const TOLERANCE: f32 = 1e-3;
@@ -87,6 +88,7 @@ fn forward(
             ids,
             cache,
             logits,
+            row: None,
             drawn: false,
         }];
         let wanted = network.forward(&mut scratch, &mut part)?;

@@ -132,6 +132,7 @@ impl Causal {
                 ids,
                 cache: &mut text.cache,
                 logits,
+                row: None,
                 drawn: false,
             });
         }

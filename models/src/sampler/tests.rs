@@ -7,6 +7,10 @@ fn sampler(params: SamplingParams, prompt: &[u32], vocabulary: usize) -> Sampler
     Sampler::new(params.validate().unwrap(), prompt, vocabulary)
 }
 
+fn draw(sampler: &mut Sampler, logits: &mut [f32]) -> u32 {
+    sampler.draw(Kernels::detect(), logits, None)
+}
+
 /// How often each id is drawn, of 20,000 draws.
 fn shares(logits: &[f32], params: SamplingParams) -> Vec<f64> {
     let mut sampler = sampler(
@@ -19,7 +23,7 @@ fn shares(logits: &[f32], params: SamplingParams) -> Vec<f64> {
     );
     let mut counts = vec![0.0; logits.len()];
     for _ in 0..20_000 {
-        counts[sampler.draw(&mut logits.to_vec()) as usize] += 1.0 / 20_000.0;
+        counts[draw(&mut sampler, &mut logits.to_vec()) as usize] += 1.0 / 20_000.0;
     }
     counts
 }
@@ -150,8 +154,8 @@ fn temperature_zero_takes_the_lowest_of_the_likeliest() {
         &[],
         4,
     );
-    assert_eq!(sampler.draw(&mut [1.0, 2.0, 2.0, 0.0]), 1);
-    assert_eq!(sampler.draw(&mut [-1.0, -2.0, -1.0, -3.0]), 0);
+    assert_eq!(draw(&mut sampler, &mut [1.0, 2.0, 2.0, 0.0]), 1);
+    assert_eq!(draw(&mut sampler, &mut [-1.0, -2.0, -1.0, -3.0]), 0);
 }
 
 #[test]
@@ -165,10 +169,10 @@ fn penalties_follow_their_definitions() {
     };
     // Ids 0 and 1 are in the prompt; the answer then has 2 twice.
     let mut sampler = sampler(params, &[0, 1], 4);
-    assert_eq!(sampler.draw(&mut [0.0, 0.0, 9.0, 0.0]), 2);
-    assert_eq!(sampler.draw(&mut [0.0, 0.0, 9.0, 0.0]), 2);
+    assert_eq!(draw(&mut sampler, &mut [0.0, 0.0, 9.0, 0.0]), 2);
+    assert_eq!(draw(&mut sampler, &mut [0.0, 0.0, 9.0, 0.0]), 2);
     let mut logits = [4.0, -4.0, 4.0, 1.0];
-    sampler.draw(&mut logits);
+    draw(&mut sampler, &mut logits);
     assert_eq!(logits, [2.0, -8.0, 4.0 / 2.0 - 0.5 - 2.0 * 0.25, 1.0]);
 }
 
@@ -185,12 +189,88 @@ fn a_seed_decides_everything_and_none_is_random() {
             1000,
         );
         (0..32)
-            .map(|_| sampler.draw(&mut flat.clone()))
+            .map(|_| draw(&mut sampler, &mut flat.clone()))
             .collect::<Vec<_>>()
     };
     assert_eq!(run(Some(1)), run(Some(1)));
     assert_ne!(run(Some(1)), run(Some(2)));
     assert_ne!(run(None), run(None));
+}
+
+/// A race that was held elsewhere counts as a draw, and gives what would have been drawn.
+#[test]
+fn a_race_held_before_is_the_draw() {
+    let seeded = || {
+        let params = SamplingParams {
+            seed: Some(3),
+            ..Default::default()
+        };
+        sampler(params, &[], 50)
+    };
+    let (mut here, mut elsewhere) = (seeded(), seeded());
+    let logits: Vec<f32> = (0..50).map(|i| (i * 7 % 5) as f32).collect();
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        let mut scores = logits.clone();
+        elsewhere.race().unwrap().score(Kernels::detect(), 0, &mut scores);
+        let winner = Lead::of(Kernels::detect(), 0, &scores).output();
+        let drawn = draw(&mut here, &mut logits.clone());
+        assert_eq!(
+            elsewhere.draw(Kernels::detect(), &mut logits.clone(), Some(winner)),
+            drawn
+        );
+        all.push(drawn);
+    }
+    all.dedup();
+    assert!(all.len() > 5);
+}
+
+/// Where not all run, or not by the model's logits, nobody races before.
+#[test]
+fn filters_and_penalties_are_no_race() {
+    let default = SamplingParams::default;
+    let race = |params: SamplingParams| sampler(params, &[], 9).race().is_some();
+    assert!(race(default()));
+    for params in [
+        SamplingParams {
+            top_k: Some(3),
+            ..default()
+        },
+        SamplingParams {
+            top_p: 0.9,
+            ..default()
+        },
+        SamplingParams {
+            min_p: 0.1,
+            ..default()
+        },
+    ] {
+        assert!(!race(params));
+    }
+    let cold = |params| SamplingParams {
+        temperature: 0.0,
+        ..params
+    };
+    assert!(race(cold(SamplingParams {
+        top_p: 0.9,
+        ..default()
+    })));
+    for params in [
+        SamplingParams {
+            presence_penalty: 0.1,
+            ..default()
+        },
+        SamplingParams {
+            frequency_penalty: 0.1,
+            ..default()
+        },
+        SamplingParams {
+            repetition_penalty: 1.1,
+            ..default()
+        },
+    ] {
+        assert!(!race(cold(params)));
+    }
 }
 
 #[test]
@@ -332,7 +412,7 @@ proptest! {
         let params = SamplingParams {
             temperature, top_p, top_k: Some(top_k), min_p, seed: Some(seed), ..Default::default()
         };
-        let id = sampler(params, &[], logits.len()).draw(&mut logits.clone());
+        let id = draw(&mut sampler(params, &[], logits.len()), &mut logits.clone());
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         order.sort_by(|x, y| logits[*y as usize].total_cmp(&logits[*x as usize]).then(x.cmp(y)));
         let rank = order.iter().position(|other| *other == id).unwrap();

@@ -6,10 +6,10 @@
 //! Masks and orders are made by comparing vectors and go into no address and no branch.
 
 use std::arch::x86_64::{
-    __m256i, _mm_or_si128, _mm_packs_epi16, _mm_shuffle_epi8, _mm256_and_si256, _mm256_broadcastsi128_si256,
-    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_extracti128_si256, _mm256_or_si256,
-    _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi32,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32, _mm256_xor_si256,
+    __m256i, _mm_and_si128, _mm_or_si128, _mm_packs_epi16, _mm_shuffle_epi8, _mm256_and_si256,
+    _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_extracti128_si256,
+    _mm256_or_si256, _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32, _mm256_xor_si256,
 };
 
 use super::super::tile::Tile;
@@ -22,6 +22,7 @@ type Eights = [__m256i; 4];
 #[target_feature(enable = "avx2")]
 pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted) {
     let (lanes, numbers) = (eights(&wanted.lanes), eights(&wanted.groups));
+    let kept = eights(&wanted.kept.dwords);
     let mut here = [[_mm256_setzero_si256(); 4]; AT_ONCE];
     for (here, group) in here.iter_mut().zip(groups.first..) {
         let group = _mm256_set1_epi32(group.cast_signed());
@@ -36,8 +37,8 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                 (1, _) => bytes(found, groups, wanted, &here, places),
                 (2, 16) => words::<32>(found, groups, wanted, &here, places),
                 (2, _) => words::<64>(found, groups, wanted, &here, places),
-                (_, 16) => dwords::<2, 64>(found, groups, &lanes, &here, places),
-                (_, _) => dwords::<4, 128>(found, groups, &lanes, &here, places),
+                (_, 16) => dwords::<2, 64>(found, groups, &lanes, &kept, &here, places),
+                (_, _) => dwords::<4, 128>(found, groups, &lanes, &kept, &here, places),
             }
             from += some;
         }
@@ -60,9 +61,10 @@ fn bytes(found: &mut [u8], groups: &Groups<'_>, wanted: &Wanted, here: &[Eights;
         );
         *order = _mm_or_si128(*order, _mm_packs_epi16(lower, upper));
     }
+    let kept = load_128(&wanted.kept.bytes);
     for place in places {
         let found = at_mut::<16>(found, place);
-        let mut sum = load_128(found);
+        let mut sum = _mm_and_si128(load_128(found), kept);
         for (weights, order) in groups.weights.iter().zip(orders) {
             sum = _mm_or_si128(sum, _mm_shuffle_epi8(load_128(at::<16>(weights, place)), order));
         }
@@ -93,7 +95,10 @@ fn words<const BYTES: usize>(
     for place in places {
         let found = at_mut::<BYTES>(found, place).as_chunks_mut::<32>().0;
         for (part, found) in found.iter_mut().enumerate() {
-            let mut sum = load_256(found);
+            let mut sum = _mm256_and_si256(
+                load_256(found),
+                load_256(&wanted.kept.words.as_chunks::<16>().0[part]),
+            );
             for (weights, orders) in groups.weights.iter().zip(&orders) {
                 let line = at::<BYTES>(weights, place).as_chunks::<16>().0;
                 for (some, order) in line.iter().zip(orders[part]) {
@@ -113,6 +118,7 @@ fn dwords<const PARTS: usize, const BYTES: usize>(
     found: &mut [u8],
     groups: &Groups<'_>,
     lanes: &Eights,
+    kept: &Eights,
     here: &[Eights; AT_ONCE],
     places: Places,
 ) {
@@ -139,8 +145,9 @@ fn dwords<const PARTS: usize, const BYTES: usize>(
                 }
             }
         }
-        for (found, sum) in found.iter_mut().zip(sums) {
-            store_256(found, _mm256_or_si256(load_256(found), sum));
+        for ((found, sum), kept) in found.iter_mut().zip(sums).zip(kept) {
+            let before = _mm256_and_si256(load_256(found), *kept);
+            store_256(found, _mm256_or_si256(before, sum));
         }
     }
 }

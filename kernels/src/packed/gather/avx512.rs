@@ -6,10 +6,11 @@
 //! A mask is made by comparing vectors and goes into no address and no branch.
 
 use std::arch::x86_64::{
-    __m512i, _mm_maskz_shuffle_epi8, _mm_or_si128, _mm256_maskz_permutexvar_epi16, _mm256_or_si256,
-    _mm512_castsi256_si512, _mm512_cmpeq_epi32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16,
-    _mm512_inserti64x4, _mm512_maskz_permutex2var_epi32, _mm512_maskz_permutexvar_epi16,
-    _mm512_maskz_permutexvar_epi32, _mm512_or_si512, _mm512_set1_epi32,
+    __m512i, _mm_and_si128, _mm_maskz_shuffle_epi8, _mm_or_si128, _mm256_and_si256,
+    _mm256_maskz_permutexvar_epi16, _mm256_or_si256, _mm512_and_si512, _mm512_castsi256_si512,
+    _mm512_cmpeq_epi32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_inserti64x4,
+    _mm512_maskz_permutex2var_epi32, _mm512_maskz_permutexvar_epi16, _mm512_maskz_permutexvar_epi32,
+    _mm512_or_si512, _mm512_set1_epi32,
 };
 
 use super::super::tile::Tile;
@@ -29,6 +30,11 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
             *mask = _mm512_cmpeq_epi32_mask(numbers, group);
         }
     }
+    let kept = &wanted.kept;
+    let kept_bytes = load_128(&kept.bytes);
+    let kept_words = kept.words.as_chunks::<16>().0;
+    let (kept_some_words, kept_all_words) = (load_256(&kept_words[0]), load_512(&kept.words));
+    let kept_dwords = halves(&kept.dwords);
     let mut from = 0;
     while from < found.len() {
         for lines in T::LINES {
@@ -36,7 +42,7 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                 match (lines.bytes, T::OUTPUTS) {
                     (1, _) => {
                         let found = at_mut::<16>(found, from);
-                        let mut sum = load_128(found);
+                        let mut sum = _mm_and_si128(load_128(found), kept_bytes);
                         for (weights, masks) in groups.weights.iter().zip(masks) {
                             let line = load_128(at::<16>(weights, from));
                             sum = _mm_or_si128(sum, _mm_maskz_shuffle_epi8(masks[0], line, bytes));
@@ -45,7 +51,7 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                     }
                     (2, 16) => {
                         let found = at_mut::<32>(found, from);
-                        let mut sum = load_256(found);
+                        let mut sum = _mm256_and_si256(load_256(found), kept_some_words);
                         for (weights, masks) in groups.weights.iter().zip(masks) {
                             let line = load_256(at::<32>(weights, from));
                             let line = _mm256_maskz_permutexvar_epi16(masks[0], words[0], line);
@@ -55,7 +61,7 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                     }
                     (2, _) => {
                         let found = at_mut::<64>(found, from);
-                        let mut sum = load_512(found);
+                        let mut sum = _mm512_and_si512(load_512(found), kept_all_words);
                         for (weights, masks) in groups.weights.iter().zip(masks) {
                             let mask = u32::from(masks[0]) | u32::from(masks[1]) << 16;
                             let line = load_512(at::<64>(weights, from));
@@ -66,7 +72,7 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                     }
                     (_, 16) => {
                         let found = at_mut::<64>(found, from);
-                        let mut sum = load_512(found);
+                        let mut sum = _mm512_and_si512(load_512(found), kept_dwords[0]);
                         for (weights, masks) in groups.weights.iter().zip(masks) {
                             let line = load_512(at::<64>(weights, from));
                             let line = _mm512_maskz_permutexvar_epi32(masks[0], lanes[0], line);
@@ -76,7 +82,10 @@ pub(super) fn select<T: Tile>(found: &mut [u8], groups: &Groups<'_>, wanted: &Wa
                     }
                     (_, _) => {
                         let found = at_mut::<128>(found, from).as_chunks_mut::<64>().0;
-                        let mut sums = [load_512(&found[0]), load_512(&found[1])];
+                        let mut sums = [
+                            _mm512_and_si512(load_512(&found[0]), kept_dwords[0]),
+                            _mm512_and_si512(load_512(&found[1]), kept_dwords[1]),
+                        ];
                         for (weights, masks) in groups.weights.iter().zip(masks) {
                             let line = at::<128>(weights, from).as_chunks::<64>().0;
                             let line = (load_512(&line[0]), load_512(&line[1]));

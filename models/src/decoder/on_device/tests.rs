@@ -94,6 +94,7 @@ fn part<'a>(ids: &'a [u32], cache: &'a mut Cache, logits: Logits) -> Part<'a> {
         ids,
         cache,
         logits,
+        row: None,
         drawn: false,
     }
 }

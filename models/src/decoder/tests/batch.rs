@@ -51,6 +51,7 @@ fn in_company(network: &Network, sequences: &mut [Sequence], random: &mut Random
                 ids: &sequence.ids[from..to],
                 cache: &mut sequence.cache,
                 logits: Logits::Last,
+                row: None,
                 drawn: false,
             });
         }
@@ -123,7 +124,7 @@ fn logits_are_the_same_bit_for_bit_alone_and_in_any_company() {
 
 /// What a request gave: its text and the exact log probabilities of its tokens.
 #[derive(Debug, PartialEq)]
-struct Answer {
+pub(super) struct Answer {
     text: String,
     tokens: Vec<(u32, u32)>,
     reason: Option<FinishReason>,
@@ -173,7 +174,7 @@ fn begin(decoder: &Decoder, index: usize) -> Generation {
         .unwrap()
 }
 
-fn alone(decoder: &Decoder, index: usize) -> Answer {
+pub(super) fn alone(decoder: &Decoder, index: usize) -> Answer {
     let mut generation = begin(decoder, index);
     let mut answer = Answer::new();
     while answer.reason.is_none() {

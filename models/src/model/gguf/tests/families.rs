@@ -19,6 +19,7 @@ fn logits(config: DecoderConfig, weights: Weights<'_>, ids: &[u32], room: usize)
         ids,
         cache: &mut cache,
         logits: Logits::Last,
+        row: None,
         drawn: false,
     }];
     let wanted = network.forward(&mut scratch, &mut part).unwrap();

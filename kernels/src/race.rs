@@ -1,0 +1,377 @@
+//! Drawing an output as a race: whichever has the highest score is drawn.
+//!
+//! Why apart: the one score can be had while the outputs are being computed, so that the winner's own row is known at the
+//! end of the same reading of the weights.
+//!
+//! A logit `l` scores `l + T g`, where `T` is the temperature and `g` a number of its own from Gumbel's distribution. The highest
+//! of these is output `i` with the probability of softmax, `exp(l_i / T)` of the sum of all (Gumbel 1954; Maddison, Tarlow and
+//! Minka, arXiv:1411.0030, section 2). At temperature 0 the score is the logit, and the highest wins. Where only some outputs
+//! may be drawn, the highest of those has the probability that softmax gives it among them.
+//!
+//! `g = -ln(-ln(1 - v))`, with `v` from 32 bits of ChaCha's keystream for the request's key, the draw's number and the output: it
+//! needs no other output's number before it, and is the same alone and in any batch.
+//!
+//! # Invariants
+//! Scores are the same for every set of instructions: no operation is fused. The lowest of equals wins. No branch and no
+//! address depends on a logit.
+
+#![allow(unsafe_code)]
+
+use zeroize::Zeroize;
+
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::KernelSet;
+use crate::cpu::Kernels;
+use crate::keystream::{Key, UNITS};
+
+/// Outputs whose numbers are made together.
+pub const TOGETHER: usize = UNITS / 2;
+/// Numbers that go side by side.
+const LANES: usize = 16;
+/// `v` is at most this, so that `1 - v` is above zero.
+const MOST: f32 = 1.0 - f32::EPSILON / 2.0;
+
+/// One draw of one request. No `Clone` or `Debug`.
+pub struct Race {
+    key: Key,
+    draw: u64,
+    temperature: f32,
+}
+
+impl Race {
+    /// The draw of number `draw` with a request's key.
+    #[must_use]
+    pub fn new(key: &[u8; 32], draw: u64, temperature: f32) -> Self {
+        Self {
+            key: Key::new(key),
+            draw,
+            temperature,
+        }
+    }
+
+    /// Makes scores of logits, of outputs that follow one another from the `first` on.
+    pub fn score(&self, kernels: Kernels, first: usize, scores: &mut [f32]) {
+        if self.temperature == 0.0 {
+            return;
+        }
+        let mut bits = [0u32; TOGETHER];
+        let mut at = 0;
+        while at < scores.len() {
+            let (window, skipped) = ((first + at) / TOGETHER, (first + at) % TOGETHER);
+            let count = (TOGETHER - skipped).min(scores.len() - at);
+            self.bits(kernels, window, &mut bits);
+            add(
+                kernels,
+                &bits[skipped..skipped + count],
+                self.temperature,
+                &mut scores[at..at + count],
+            );
+            at += count;
+        }
+        bits.zeroize();
+    }
+
+    /// 32 bits for each output of a window.
+    fn bits(&self, kernels: Kernels, window: usize, bits: &mut [u32; TOGETHER]) {
+        let mut units = [0u16; UNITS];
+        let nonce = [window as u32, self.draw as u32, (self.draw >> 32) as u32];
+        self.key.apply(kernels, nonce, &[0; UNITS], &mut units);
+        let lines = units.as_chunks::<LANES>().0.as_chunks::<2>().0;
+        for (bits, [lower, upper]) in bits.as_chunks_mut::<LANES>().0.iter_mut().zip(lines) {
+            for lane in 0..LANES {
+                bits[lane] = u32::from(lower[lane]) | u32::from(upper[lane]) << 16;
+            }
+        }
+        units.zeroize();
+    }
+}
+
+/// Who leads: higher is better, and never equal for two outputs. The lowest of equal scores is best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Lead(u64);
+
+impl Lead {
+    /// Nobody has run yet.
+    pub const NONE: Self = Self(0);
+
+    /// Which output leads. Nobody's is none.
+    #[must_use]
+    pub fn output(self) -> u32 {
+        !(self.0 as u32)
+    }
+
+    /// The best of some outputs that follow one another.
+    #[must_use]
+    pub fn of(kernels: Kernels, first: usize, scores: &[f32]) -> Self {
+        match kernels.set() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2.
+            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { lead_avx2(first as u32, scores) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: and of these only where it has AVX-512 F, BW, DQ and VL.
+            KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe {
+                lead_avx512(first as u32, scores)
+            },
+            _ => lead(first as u32, scores),
+        }
+    }
+
+    /// The best of some, which need not follow one another.
+    #[must_use]
+    pub fn of_some(scores: impl Iterator<Item = (u32, f32)>) -> Self {
+        scores
+            .map(|(output, score)| Self::joined(order(score), output))
+            .fold(Self::NONE, Self::max)
+    }
+
+    fn joined(order: u32, output: u32) -> Self {
+        Self(u64::from(order) << 32 | u64::from(!output))
+    }
+
+    /// All ones when this is better than `other`, zero otherwise.
+    pub(crate) fn beats(self, other: Self) -> u32 {
+        // The difference's sign, of numbers of 65 bits.
+        let less = (!other.0 & self.0) | (!(other.0 ^ self.0) & self.0.wrapping_sub(other.0).wrapping_neg());
+        std::hint::black_box((less >> 63) as u32).wrapping_neg()
+    }
+}
+
+impl Zeroize for Lead {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A number that is ordered as the score is.
+#[inline(always)]
+fn order(score: f32) -> u32 {
+    // A negative zero is a zero.
+    let bits = (score + 0.0).to_bits();
+    bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 1 << 31)
+}
+
+#[inline(always)]
+fn lead(first: u32, scores: &[f32]) -> Lead {
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let (mut best, mut output) = ([0u32; LANES], [u32::MAX; LANES]);
+    let mut next: [u32; LANES] = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
+    for scores in chunks {
+        for lane in 0..LANES {
+            let score = order(scores[lane]);
+            // Only a better one: each lane keeps the lowest of equals.
+            let better = score > best[lane];
+            best[lane] = if better { score } else { best[lane] };
+            output[lane] = if better { next[lane] } else { output[lane] };
+            next[lane] = next[lane].wrapping_add(LANES as u32);
+        }
+    }
+    let lanes = best.iter().zip(&output);
+    let whole = lanes.map(|(best, output)| Lead::joined(*best, *output)).max();
+    let after = first.wrapping_add((chunks.len() * LANES) as u32);
+    let others = Lead::of_some((after..).zip(rest.iter().copied()));
+    whole.unwrap_or_default().max(others)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn lead_avx2(first: u32, scores: &[f32]) -> Lead {
+    lead(first, scores)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn lead_avx512(first: u32, scores: &[f32]) -> Lead {
+    lead(first, scores)
+}
+
+/// Adds `temperature * g` to each score.
+fn add(kernels: Kernels, bits: &[u32], temperature: f32, scores: &mut [f32]) {
+    match kernels.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2.
+        KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { add_avx2(bits, temperature, scores) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: and of these only where it has AVX-512 F, BW, DQ and VL.
+        KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe {
+            add_avx512(bits, temperature, scores);
+        },
+        _ => add_any(bits, temperature, scores),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn add_avx2(bits: &[u32], temperature: f32, scores: &mut [f32]) {
+    add_any(bits, temperature, scores);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn add_avx512(bits: &[u32], temperature: f32, scores: &mut [f32]) {
+    add_any(bits, temperature, scores);
+}
+
+#[inline(always)]
+fn add_any(bits: &[u32], temperature: f32, scores: &mut [f32]) {
+    for (score, bits) in scores.iter_mut().zip(bits) {
+        *score += temperature * gumbel(*bits);
+    }
+}
+
+/// `-ln(-ln(1 - v))`, where `v` is the middle of the interval of 2^-32 that the bits name, rounded to a number.
+#[inline(always)]
+fn gumbel(bits: u32) -> f32 {
+    let v = ((bits as f32 + 0.5) * (1.0 / 4_294_967_296.0)).min(MOST);
+    let rest = 1.0 - v;
+    // What rounding took off `v` is put back: ln(1 - v) = ln(rest) v / (1 - rest), as near as numbers go.
+    let taken = 1.0 - rest;
+    let waited = -ln(rest) * v / if taken == 0.0 { 1.0 } else { taken };
+    let waited = if taken == 0.0 { v } else { waited };
+    -ln(waited)
+}
+
+/// The natural logarithm of a normal number above zero, within 1e-6, relatively or absolutely.
+#[inline(always)]
+fn ln(x: f32) -> f32 {
+    /// The bits of the square root of a half.
+    const ROOT: u32 = 0x3f35_04f3;
+    let power = x.to_bits().wrapping_sub(ROOT).cast_signed() >> 23;
+    let m = f32::from_bits(x.to_bits().wrapping_sub((power << 23).cast_unsigned()));
+    // m is from the root of a half to the root of two; ln(m) = 2 artanh((m - 1) / (m + 1)), by its series.
+    let s = (m - 1.0) / (m + 1.0);
+    let z = s * s;
+    let series = 2.0 + z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0))));
+    s * series + power as f32 * std::f32::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets() -> impl Iterator<Item = Kernels> {
+        KernelSet::ALL.into_iter().filter_map(Kernels::exactly)
+    }
+
+    #[test]
+    fn the_numbers_are_gumbels() {
+        let check = |bits: u32| {
+            let exact = (f64::from(bits) + 0.5) / 4_294_967_296.0;
+            // Rounded to 24 bits, as `v` is.
+            let v = f64::from((exact as f32).min(MOST));
+            assert!((v - exact).abs() <= f64::from(f32::EPSILON) / 2.0);
+            let expected = -(-(-v).ln_1p()).ln();
+            let near = 4e-6 * expected.abs().max(1.0);
+            assert!((f64::from(gumbel(bits)) - expected).abs() < near, "{bits}");
+        };
+        for bits in [0, 1, 2, 1000, 1 << 20, 1 << 24, 1 << 31, u32::MAX - 1, u32::MAX] {
+            check(bits);
+        }
+        let mut state = 1u32;
+        for _ in 0..100_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            check(state);
+        }
+    }
+
+    /// Whatever instructions there are, and wherever a run of outputs begins and ends.
+    #[test]
+    fn scores_are_the_same_for_all_sets_and_pieces() {
+        let logits: Vec<f32> = (0..1000)
+            .map(|i| (i * 7919 % 1000) as f32 / 100.0 - 5.0)
+            .collect();
+        let mut expected = logits.clone();
+        let race = |temperature| Race::new(&[7; 32], 1 << 33 | 5, temperature);
+        race(0.7).score(Kernels::at_most(KernelSet::Scalar), 0, &mut expected);
+        for kernels in sets() {
+            for piece in [1000, 256, 240, 33, 7] {
+                for (index, logits) in logits.chunks(piece).enumerate() {
+                    let mut scores = logits.to_vec();
+                    race(0.7).score(kernels, index * piece, &mut scores);
+                    let expected = &expected[index * piece..][..logits.len()];
+                    let same = scores
+                        .iter()
+                        .zip(expected)
+                        .all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{} {piece} {index}", kernels.set());
+                }
+            }
+            let mut cold = logits.clone();
+            race(0.0).score(kernels, 3, &mut cold);
+            assert_eq!(cold, logits);
+        }
+        let others = [
+            Race::new(&[8; 32], 1 << 33 | 5, 0.7),
+            Race::new(&[7; 32], 5, 0.7),
+            Race::new(&[7; 32], 6, 0.7),
+        ];
+        for other in others {
+            let mut scores = logits.clone();
+            other.score(Kernels::detect(), 0, &mut scores);
+            assert!(scores.iter().zip(&expected).all(|(a, b)| a != b));
+        }
+    }
+
+    #[test]
+    fn the_lowest_of_the_best_leads() {
+        for kernels in sets() {
+            for count in [1, 15, 16, 17, 100] {
+                let mut scores: Vec<f32> = (0..count).map(|i| -1.0 - (i * 37 % 101) as f32).collect();
+                for at in [0, count / 2, count - 1] {
+                    let before = scores[at];
+                    scores[at] = 3.0;
+                    assert_eq!(Lead::of(kernels, 50, &scores).output() as usize, 50 + at);
+                    scores[count - 1] = 3.0;
+                    assert_eq!(Lead::of(kernels, 50, &scores).output() as usize, 50 + at);
+                    (scores[at], scores[count - 1]) = (before, -1.0 - ((count - 1) * 37 % 101) as f32);
+                }
+            }
+        }
+        let numbers = [f32::NEG_INFINITY, -2.0, -1e-40, 0.0, 1e-40, 1.0, 2.0];
+        for (a, first) in numbers.into_iter().enumerate() {
+            for (b, second) in numbers.into_iter().enumerate() {
+                for (x, y) in [(3, 4), (4, 3)] {
+                    let lead = |output, score| Lead::joined(order(score), output);
+                    let expected = if a > b || (a == b && x < y) { u32::MAX } else { 0 };
+                    assert_eq!(
+                        lead(x, first).beats(lead(y, second)),
+                        expected,
+                        "{first} {second}"
+                    );
+                    assert_eq!(lead(x, first).beats(Lead::NONE), u32::MAX);
+                }
+            }
+        }
+    }
+
+    /// Draws by the thousand have the shares that softmax gives: of all, and of those that may be drawn.
+    #[test]
+    fn shares_are_those_of_softmax() {
+        let shares = [0.15f32, 0.5, 0.05, 0.3];
+        for temperature in [1.0f32, 0.5, 2.0] {
+            let logits = shares.map(|share| share.ln() + 3.0);
+            let weights = shares.map(|share| f64::from(share).powf(1.0 / f64::from(temperature)));
+            for allowed in [&[0usize, 1, 2, 3][..], &[0, 3], &[2, 3]] {
+                let mut counts = [0.0; 4];
+                for draw in 0..20_000 {
+                    let mut scores = logits;
+                    Race::new(&[1; 32], draw, temperature).score(Kernels::detect(), 0, &mut scores);
+                    let lead = Lead::of_some(allowed.iter().map(|id| (*id as u32, scores[*id])));
+                    counts[lead.output() as usize] += 1.0 / 20_000.0;
+                }
+                let total: f64 = allowed.iter().map(|id| weights[*id]).sum();
+                for id in 0..4 {
+                    let expected = if allowed.contains(&id) {
+                        weights[id] / total
+                    } else {
+                        0.0
+                    };
+                    // Four standard deviations at most.
+                    assert!(
+                        (counts[id] - expected).abs() < 0.0142,
+                        "{temperature} {allowed:?} {counts:?}"
+                    );
+                }
+            }
+        }
+    }
+}
