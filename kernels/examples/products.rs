@@ -9,6 +9,8 @@
 
 use std::time::Instant;
 
+use anchorhold_kernels::matmul::choice::multiply_and_choose;
+use anchorhold_kernels::race::Race;
 use anchorhold_kernels::{Activations, BlockFormat, KernelSet, Kernels, Matrix, Pool, Precision, multiply};
 
 /// Outputs and inputs of one layer of Qwen3-0.6B.
@@ -90,6 +92,34 @@ fn measure(kernels: Kernels, pool: &Pool, format: BlockFormat, precision: Precis
             median * 1e3,
             own * 1e3
         );
+    }
+    for rows in [1, 2, 4, 16] {
+        let table = matrices.last().expect("a table");
+        let values = vec![0.5f32; rows * HEAD.1];
+        let mut activations = Activations::new(kernels);
+        activations.prepare(pool, &[precision], HEAD.1, &values);
+        let mut out = vec![0f32; rows * HEAD.0];
+        for temperature in [0.0, 1.0] {
+            let races: Vec<(usize, Race)> = (0..rows)
+                .map(|row| (row, Race::new(&[row as u8; 32], 0, temperature)))
+                .collect();
+            let mut seconds = (Vec::new(), Vec::new());
+            for _ in 0..9 {
+                let (plain, _) = passes(1, || multiply(pool, table, &activations, &mut out));
+                let (raced, _) = passes(1, || {
+                    multiply_and_choose(pool, table, &activations, &mut out, &races, &|_| {});
+                });
+                seconds.0.push(plain);
+                seconds.1.push(raced);
+            }
+            seconds.0.sort_by(f64::total_cmp);
+            seconds.1.sort_by(f64::total_cmp);
+            println!(
+                "  table, {rows:2} rows, temperature {temperature}: {:7.2} ms, with a race each {:7.2} ms",
+                seconds.0[4] * 1e3,
+                seconds.1[4] * 1e3
+            );
+        }
     }
     let rows = 512;
     let layers = 4;

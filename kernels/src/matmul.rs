@@ -44,8 +44,9 @@ use std::sync::Arc;
 
 use crate::cpu::KernelSet;
 use crate::packed::tile::Tile;
-use crate::packed::{Matrix, Tiles};
+use crate::packed::{AT_ONCE, Matrix, Tiles};
 use crate::pool::Pool;
+use crate::race::TOGETHER;
 use choice::{Runners, Winner};
 use output::Output;
 use panel::{Spans, TALLEST};
@@ -164,8 +165,9 @@ fn drive<'a, T: Tile, P>(
         (groups / (8 * threads)).max(LEAST / group_bytes).max(1)
     };
     if running.is_some() {
-        kept = choice::kept::<T>(group_bytes);
-        each = each.next_multiple_of(kept);
+        // Scored before they leave the second cache; a part begins with new chances.
+        kept = AT_ONCE;
+        each = each.next_multiple_of(TOGETHER / T::OUTPUTS);
     }
     let running = running.map(Arc::new);
     let winner = running.clone();

@@ -24,7 +24,7 @@ pub(crate) mod tile;
 use std::fmt;
 
 pub use builder::Builder;
-pub(crate) use gather::Best;
+pub(crate) use gather::{AT_ONCE, Best};
 pub use group::Group;
 
 use crate::format::BlockFormat;

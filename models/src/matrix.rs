@@ -8,9 +8,10 @@
 
 mod split;
 
-use anchorhold_kernels::matmul::choice::{Score, Winners, multiply_and_choose};
+use anchorhold_kernels::matmul::choice::{Finish, Winners, multiply_and_choose};
 use anchorhold_kernels::matmul::{Activations, multiply_each};
 use anchorhold_kernels::packed::{self, Precision};
+use anchorhold_kernels::race::Race;
 use anchorhold_kernels::{BlockFormat, vector};
 use zeroize::Zeroizing;
 
@@ -93,14 +94,14 @@ impl Matrix {
         }
     }
 
-    /// As [`Self::apply`]; of `rows`, whose outputs race meanwhile, there are the winners.
+    /// As [`Self::apply`]; meanwhile races are held among the outputs of rows.
     pub(crate) fn apply_and_choose(
         &self,
         machine: &Machine,
         activations: &Activations,
         out: &mut [f32],
-        rows: &[usize],
-        score: &Score<'_>,
+        races: &[(usize, Race)],
+        finish: &Finish<'_>,
     ) -> Result<Winners, ComputeError> {
         if self.bias.is_some() {
             return Err(ComputeError);
@@ -110,8 +111,8 @@ impl Matrix {
             &self.packed,
             activations,
             out,
-            rows,
-            score,
+            races,
+            finish,
         ))
     }
 

@@ -118,7 +118,7 @@ impl Sampler {
         let id = winner.unwrap_or_else(|| {
             self.penalise(logits);
             let kept = self.filters().then(|| filter(logits, self.params()));
-            self.next_race().score(kernels, 0, logits);
+            self.next_race().score(kernels, logits);
             let lead = match kept {
                 Some(kept) => Lead::of_some(kept.iter().map(|candidate| {
                     let score = logits.get(candidate.id as usize);

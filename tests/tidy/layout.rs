@@ -65,6 +65,10 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "instructions that only some CPUs have are called",
     ),
     (
+        "kernels/src/race.rs",
+        "code compiled for instructions that only some CPUs have is called",
+    ),
+    (
         "kernels/src/cpu/amx.rs",
         "registers and a system call say whether tiles may be used",
     ),

@@ -13,27 +13,25 @@ use zeroize::Zeroize;
 use super::{Activations, product};
 use crate::cpu::Kernels;
 use crate::memory::Buffer;
-use crate::packed::tile::Tile;
-use crate::packed::{Best, Matrix};
+use crate::packed::tile::{Tile, WIDE};
+use crate::packed::{AT_ONCE, Best, Matrix};
 use crate::pool::Pool;
-use crate::race::Lead;
+use crate::race::{Lead, Race, TOGETHER};
 
 /// Outputs that are scored at a time, at most.
-const SCORED: usize = 512;
-/// Weights that are kept in the second cache until their outputs are scored.
-const KEPT: usize = 320 << 10;
+const SCORED: usize = AT_ONCE * WIDE;
 
-/// Makes scores of what was computed for some outputs that follow one another: which race, the first of the outputs, and their
-/// numbers.
-pub type Score<'a> = dyn Fn(usize, usize, &mut [f32]) + Sync + 'a;
+/// Makes of what was computed for some outputs what they would score without chance.
+pub type Finish<'a> = dyn Fn(&mut [f32]) + Sync + 'a;
 
 /// Tells a race's winner and its weights.
 pub(super) type Winner<'a> = dyn Fn(usize, &mut [f32]) -> Lead + Sync + 'a;
 
 /// Whose outputs race, and how they score.
 pub(super) struct Runners<'a> {
-    rows: &'a [usize],
-    score: &'a Score<'a>,
+    /// Which row each race is of.
+    races: &'a [(usize, Race)],
+    finish: &'a Finish<'a>,
 }
 
 /// Winners with their weights, wiped when dropped; by default of no race. No `Clone` or `Debug`.
@@ -68,8 +66,8 @@ impl Drop for Winners {
     }
 }
 
-/// As [`super::multiply`]. For each of `rows`, one race of all its outputs is held meanwhile. A score that is no number may win;
-/// whoever gives such scores looks for them.
+/// As [`super::multiply`]. Meanwhile races are held, each of all outputs of a row, which are `finish`ed for it. A score that is no
+/// number may win; whoever computes such numbers looks for them.
 ///
 /// # Panics
 /// As [`super::multiply`], and when there is no such row.
@@ -78,15 +76,15 @@ pub fn multiply_and_choose(
     matrix: &Matrix,
     activations: &Activations,
     out: &mut [f32],
-    rows: &[usize],
-    score: &Score<'_>,
+    races: &[(usize, Race)],
+    finish: &Finish<'_>,
 ) -> Winners {
-    let runners = Runners { rows, score };
+    let runners = Runners { races, finish };
     let product = product(pool.threads(), matrix, activations, out, Some(&runners));
     pool.run_on(product.parts, &|thread, part| (product.work)(thread, part));
     let mut winners = Winners {
-        outputs: vec![0; rows.len()],
-        rows: Buffer::zeroed(rows.len() * matrix.inputs()),
+        outputs: vec![0; races.len()],
+        rows: Buffer::zeroed(races.len() * matrix.inputs()),
     };
     if let Some(winner) = &product.winner {
         let each = winners.rows.chunks_exact_mut(matrix.inputs());
@@ -100,13 +98,6 @@ pub fn multiply_and_choose(
     winners
 }
 
-/// Groups of outputs that are computed, scored and gone through before the next.
-pub(super) fn kept<T: Tile>(group_bytes: usize) -> usize {
-    let most = (KEPT / group_bytes).clamp(1, SCORED / T::OUTPUTS);
-    // A power of two: then what is drawn for some outputs together is drawn once.
-    1 << most.ilog2()
-}
-
 impl<'a> Runners<'a> {
     pub(super) fn begin<T: Tile>(
         &'a self,
@@ -115,11 +106,16 @@ impl<'a> Runners<'a> {
         matrix: &Matrix,
     ) -> Running<'a, T> {
         let depth = matrix.inputs().div_ceil(T::INPUTS);
-        let best = (0..threads).map(|_| RwLock::new(Best::new(self.rows.len(), depth)));
+        let runner = || Runner {
+            best: Best::new(self.races.len(), depth),
+            leads: vec![Lead::NONE; self.races.len()],
+            chances: Buffer::zeroed(self.races.len() * TOGETHER),
+            window: usize::MAX,
+        };
         Running {
             runners: self,
             kernels,
-            best: best.collect(),
+            each: (0..threads).map(|_| RwLock::new(runner())).collect(),
         }
     }
 }
@@ -128,8 +124,22 @@ impl<'a> Runners<'a> {
 pub(super) struct Running<'a, T: Tile> {
     runners: &'a Runners<'a>,
     kernels: Kernels,
-    /// Of each thread.
-    best: Vec<RwLock<Best<T>>>,
+    /// What each thread sees of them.
+    each: Vec<RwLock<Runner<T>>>,
+}
+
+struct Runner<T: Tile> {
+    best: Best<T>,
+    leads: Vec<Lead>,
+    /// What chance adds to outputs of one window, of each race.
+    chances: Buffer<f32>,
+    window: usize,
+}
+
+impl<T: Tile> Drop for Runner<T> {
+    fn drop(&mut self) {
+        self.leads.zeroize();
+    }
 }
 
 impl<T: Tile> Running<'_, T> {
@@ -141,29 +151,42 @@ impl<T: Tile> Running<'_, T> {
         first: usize,
         numbers: impl Fn(usize) -> &'n [f32],
     ) {
-        let mut scores = [0.0; SCORED];
+        let mut runner = self.each[thread].write().unwrap_or_else(PoisonError::into_inner);
+        let Runner {
+            best,
+            leads,
+            chances,
+            window,
+        } = &mut *runner;
         let column = first * T::OUTPUTS;
-        let leads = self.runners.rows.iter().enumerate().map(|(race, row)| {
+        let races = self.runners.races;
+        if *window != column / TOGETHER {
+            *window = column / TOGETHER;
+            for ((_, race), chances) in races.iter().zip(chances.chunks_exact_mut(TOGETHER)) {
+                race.chances(self.kernels, *window, chances);
+            }
+        }
+        let mut scores = [0.0; SCORED];
+        for (((row, race), chances), lead) in
+            races.iter().zip(chances.chunks_exact(TOGETHER)).zip(&mut *leads)
+        {
             let numbers = numbers(*row);
             let scores = &mut scores[..numbers.len()];
             scores.copy_from_slice(numbers);
-            (self.runners.score)(race, column, scores);
-            Lead::of(self.kernels, column, scores)
-        });
-        let mut leads: Vec<Lead> = leads.collect();
-        let mut best = self.best[thread].write().unwrap_or_else(PoisonError::into_inner);
-        best.take(self.kernels, tiles, first, &leads);
-        scores.zeroize();
-        leads.zeroize();
+            (self.runners.finish)(scores);
+            race.add(&chances[column % TOGETHER..], scores);
+            *lead = Lead::of(self.kernels, column, scores);
+        }
+        best.take(self.kernels, tiles, first, leads);
     }
 
     pub(super) fn winner(&self, race: usize, out: &mut [f32]) -> Lead {
         let all: Vec<_> = self
-            .best
+            .each
             .iter()
-            .map(|best| best.read().unwrap_or_else(PoisonError::into_inner))
+            .map(|runner| runner.read().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        let all: Vec<&Best<T>> = all.iter().map(|best| &**best).collect();
+        let all: Vec<&Best<T>> = all.iter().map(|runner| &runner.best).collect();
         Best::of_all(&all, race, out)
     }
 }

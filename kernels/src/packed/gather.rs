@@ -40,7 +40,7 @@ const TOGETHER: usize = 64;
 /// Bytes of the strips they are found in: they stay in a core's second cache.
 const KEPT: usize = 256 << 10;
 /// Groups of outputs that are read between two writes of a strip.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 
 impl Matrix {
     /// Rows as numbers, `out[i]` being row `ids[i]`, found by reading the whole matrix.
@@ -90,44 +90,46 @@ impl Kept {
 }
 
 impl Wanted {
+    const NOTHING: Self = Self {
+        groups: [u32::MAX; WIDE],
+        lanes: [0; WIDE],
+        bytes: [0; 16],
+        words: [[0; 2 * WIDE]; 4],
+        kept: Kept::ALL,
+    };
+
     fn new<T: Tile>(ids: &[u32]) -> Self {
-        let mut wanted = Self::these::<T>(ids.iter().map(|id| (*id, u32::MAX)));
+        let mut wanted = Self::NOTHING;
+        wanted.set::<T>(ids.iter().map(|id| (*id, u32::MAX)));
         wanted.kept = Kept::ALL;
         wanted
     }
 
-    /// Only those that are marked by all ones; of the others, marked by zero, what was found before stays.
-    fn these<T: Tile>(ids: impl Iterator<Item = (u32, u32)>) -> Self {
-        let mut wanted = Self {
-            kept: Kept::ALL,
-            groups: [u32::MAX; WIDE],
-            lanes: [0; WIDE],
-            bytes: [0; 16],
-            words: [[0; 2 * WIDE]; 4],
-        };
-        let lanes = wanted.groups.iter_mut().zip(&mut wanted.lanes);
-        for (((group, lane), kept), (id, marked)) in lanes.zip(&mut wanted.kept.dwords).zip(ids) {
-            *group = id / T::OUTPUTS as u32 | !marked;
+    /// Those that are marked by all ones; of the others, marked by zero, what was found before stays.
+    fn set<T: Tile>(&mut self, ids: impl Iterator<Item = (u32, u32)>) {
+        let lanes = self.groups.iter_mut().zip(&mut self.lanes);
+        for (((group, lane), kept), (id, marked)) in lanes.zip(&mut self.kept.dwords).zip(ids) {
+            *group = (id / T::OUTPUTS as u32) | !marked;
             *lane = id % T::OUTPUTS as u32;
             *kept = !marked;
         }
-        for (word, kept) in wanted.kept.words.iter_mut().zip(wanted.kept.dwords) {
+        for (word, kept) in self.kept.words.iter_mut().zip(self.kept.dwords) {
             *word = kept as u16;
         }
-        for (byte, kept) in wanted.kept.bytes.iter_mut().zip(wanted.kept.dwords) {
+        for (byte, kept) in self.kept.bytes.iter_mut().zip(self.kept.dwords) {
             *byte = kept as u8;
         }
-        for (byte, lane) in wanted.bytes.iter_mut().zip(wanted.lanes) {
+        for (byte, lane) in self.bytes.iter_mut().zip(self.lanes) {
             *byte = lane as u8;
         }
-        for (part, words) in (0u32..).zip(&mut wanted.words) {
-            for (word, lane) in words.as_chunks_mut::<2>().0.iter_mut().zip(wanted.lanes) {
-                let elsewhere = !same(lane / 8, part) & 128;
-                let first = 2 * (lane % 8) as u8;
-                *word = [first | elsewhere, (first + 1) | elsewhere];
+        for (part, words) in (0u32..).zip(&mut self.words) {
+            for (word, lane) in words.as_chunks_mut::<2>().0.iter_mut().zip(self.lanes) {
+                let difference = (lane / 8) ^ part;
+                let elsewhere = (difference | difference.wrapping_neg()) >> 31 << 7;
+                let first = 2 * (lane % 8);
+                *word = [(first | elsewhere) as u8, ((first + 1) | elsewhere) as u8];
             }
         }
-        wanted
     }
 }
 

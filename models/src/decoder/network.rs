@@ -9,7 +9,7 @@
 
 use anchorhold_kernels::kv::PagePool;
 use anchorhold_kernels::matmul::Activations;
-use anchorhold_kernels::matmul::choice::{Score, Winners};
+use anchorhold_kernels::matmul::choice::{Finish, Winners};
 use anchorhold_kernels::race::Race;
 use anchorhold_kernels::vector;
 use zeroize::{Zeroize, Zeroizing};
@@ -256,18 +256,13 @@ impl Network {
         if races.is_empty() || self.head.is_some() || self.gathers_plainly {
             return Ok((self.logits(scratch, first, count), Winners::default()));
         }
-        let rows: Vec<usize> = races.iter().map(|(row, _)| *row).collect();
-        let kernels = self.machine.kernels;
-        let score: &Score<'_> = &|index, first, scores| {
+        let finish: &Finish<'_> = &|scores| {
             if let Some(cap) = self.config.logit_cap {
-                vector::soft_cap(kernels, scores, cap);
-            }
-            if let Some((_, race)) = races.get(index) {
-                race.score(kernels, first, scores);
+                vector::soft_cap(self.machine.kernels, scores, cap);
             }
         };
         let (head, activations, logits) = self.head(scratch, first, count);
-        let winners = head.apply_and_choose(&self.machine, activations, logits, &rows, score)?;
+        let winners = head.apply_and_choose(&self.machine, activations, logits, races, finish)?;
         self.cap(logits);
         Ok((logits, winners))
     }

@@ -212,7 +212,7 @@ fn a_race_held_before_is_the_draw() {
     let mut all = Vec::new();
     for _ in 0..20 {
         let mut scores = logits.clone();
-        elsewhere.race().unwrap().score(Kernels::detect(), 0, &mut scores);
+        elsewhere.race().unwrap().score(Kernels::detect(), &mut scores);
         let winner = Lead::of(Kernels::detect(), 0, &scores).output();
         let drawn = draw(&mut here, &mut logits.clone());
         assert_eq!(

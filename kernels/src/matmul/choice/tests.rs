@@ -11,7 +11,6 @@ use crate::format::BlockFormat;
 use crate::matmul::multiply;
 use crate::packed::Precision;
 use crate::packed::tests::random_matrix;
-use crate::race::Race;
 
 const FORMATS: [BlockFormat; 7] = [
     BlockFormat::F32,
@@ -50,20 +49,18 @@ fn winners_are_those_of_whole_rows() {
                 let mut expected = vec![0.0; rows * outputs];
                 multiply(&pool, &matrix, &activations, &mut expected);
                 let race = |row: usize| Race::new(&[row as u8; 32], 4, (row % 2) as f32);
+                let races: Vec<_> = races.into_iter().map(|row| (row, race(row))).collect();
                 let mut out = vec![f32::NAN; rows * outputs];
-                let winners = multiply_and_choose(
-                    &pool,
-                    &matrix,
-                    &activations,
-                    &mut out,
-                    &races,
-                    &|index, first, scores| race(races[index]).score(kernels, first, scores),
-                );
+                let winners =
+                    multiply_and_choose(&pool, &matrix, &activations, &mut out, &races, &|scores| {
+                        scores.iter_mut().for_each(|score| *score *= 0.5)
+                    });
                 assert!(out == expected, "{format:?} {}", kernels.set());
                 assert_eq!(winners.iter().count(), races.len());
-                for (row, (output, weights)) in races.iter().zip(winners.iter()) {
-                    let mut scores = expected[row * outputs..][..outputs].to_vec();
-                    race(*row).score(kernels, 0, &mut scores);
+                for ((row, race), (output, weights)) in races.iter().zip(winners.iter()) {
+                    let numbers = expected[row * outputs..][..outputs].iter();
+                    let mut scores: Vec<f32> = numbers.map(|number| number * 0.5).collect();
+                    race.score(kernels, &mut scores);
                     let best = Lead::of(kernels, 0, &scores).output();
                     assert_eq!(output, best, "{format:?} {} {row}", kernels.set());
                     let mut known = vec![0.0; inputs];
@@ -78,22 +75,19 @@ fn winners_are_those_of_whole_rows() {
 /// Of equal scores the lowest output wins, wherever its part was computed.
 #[test]
 fn the_lowest_of_equals_wins() {
-    let (_, matrix) = random_matrix(BlockFormat::Q8_0, Precision::Q8, 2000, 32, 5);
-    for threads in [1, 3] {
-        let pool = Pool::new(threads);
-        for kernels in sets("the_lowest_of_equals_wins") {
-            let mut activations = Activations::new(kernels);
-            activations.prepare(&pool, &[matrix.precision()], 32, &values(1, 32));
-            let mut out = vec![0.0; 2000];
-            for best in [0usize, 700, 1999] {
-                let score: &Score<'_> = &|_, first, scores| {
-                    for (output, score) in (first..).zip(scores) {
-                        *score = if output >= best { 1.0 } else { -1.0 };
-                    }
-                };
-                let winners = multiply_and_choose(&pool, &matrix, &activations, &mut out, &[0], score);
+    for (equals, best) in [(-1.0, 0), (f32::NEG_INFINITY, 0)] {
+        let (_, matrix) = random_matrix(BlockFormat::Q8_0, Precision::Q8, 2000, 32, 5);
+        for threads in [1, 3] {
+            let pool = Pool::new(threads);
+            for kernels in sets("the_lowest_of_equals_wins") {
+                let mut activations = Activations::new(kernels);
+                activations.prepare(&pool, &[matrix.precision()], 32, &values(1, 32));
+                let mut out = vec![0.0; 2000];
+                let races = [(0, Race::new(&[0; 32], 0, 0.0))];
+                let finish: &Finish<'_> = &|scores| scores.fill(equals);
+                let winners = multiply_and_choose(&pool, &matrix, &activations, &mut out, &races, finish);
                 let found: Vec<u32> = winners.iter().map(|(output, _)| output).collect();
-                assert_eq!(found, [best as u32]);
+                assert_eq!(found, [best]);
             }
         }
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::super::read_some;
 use super::super::tile::Tile;
-use super::{Kept, Wanted, groups, select};
+use super::{Wanted, groups, select};
 use crate::cpu::Kernels;
 use crate::memory::Buffer;
 use crate::race::Lead;
@@ -20,38 +20,41 @@ pub(crate) struct Best<T: Tile> {
     /// Strips of tiles, a race in each lane.
     found: Buffer<T>,
     depth: usize,
+    /// What goes into each strip.
+    wanted: Vec<Wanted>,
 }
 
 impl<T: Tile> Best<T> {
     /// Nobody leads any of the `races`. The matrix has `depth` tiles for each group of outputs.
     pub(crate) fn new(races: usize, depth: usize) -> Self {
+        let strips = races.div_ceil(T::OUTPUTS);
         Self {
             leads: vec![Lead::NONE; races],
-            found: Buffer::zeroed(races.div_ceil(T::OUTPUTS) * depth),
+            found: Buffer::zeroed(strips * depth),
             depth,
+            wanted: (0..strips).map(|_| Wanted::NOTHING).collect(),
         }
     }
 
-    /// Takes up who is best among groups of outputs, of which `first` is the first one's number.
+    /// Takes up who is best among groups of outputs, [`AT_ONCE`](super::AT_ONCE) at most, of which `first` is the first one's
+    /// number.
     ///
     /// # Panics
     /// When there are not as many as races.
     pub(crate) fn take(&mut self, kernels: Kernels, tiles: &[T], first: usize, best: &[Lead]) {
         assert_eq!(best.len(), self.leads.len(), "one for each race");
-        let strips = self.found.chunks_exact_mut(self.depth);
+        let Some(groups) = groups(tiles, self.depth, 0..self.depth, first).next() else {
+            return;
+        };
+        let strips = self.found.chunks_exact_mut(self.depth).zip(&mut self.wanted);
         let leads = self.leads.chunks_mut(T::OUTPUTS).zip(best.chunks(T::OUTPUTS));
-        for (found, (leads, best)) in strips.zip(leads) {
-            let better = leads.iter_mut().zip(best).map(|(lead, best)| {
+        for ((found, wanted), (leads, best)) in strips.zip(leads) {
+            wanted.set::<T>(leads.iter_mut().zip(best).map(|(lead, best)| {
                 let better = best.beats(*lead);
                 *lead = (*lead).max(*best);
                 (best.output(), better)
-            });
-            let mut wanted = Wanted::these::<T>(better);
-            let found = T::bytes_of_mut(found);
-            for groups in groups(tiles, self.depth, 0..self.depth, first) {
-                select::<T>(kernels, found, &groups, &wanted);
-                wanted.kept = Kept::ALL;
-            }
+            }));
+            select::<T>(kernels, T::bytes_of_mut(found), &groups, wanted);
         }
     }
 

@@ -47,7 +47,7 @@ fn winners_are_drawn_and_bring_their_rows() {
             let vocabulary = network.config().vocabulary;
             for ((row, race), (id, weights)) in races.iter().zip(winners.iter()) {
                 let mut scores = expected[row * vocabulary..][..vocabulary].to_vec();
-                race.score(kernels, 0, &mut scores);
+                race.score(kernels, &mut scores);
                 assert_eq!(id, Lead::of(kernels, 0, &scores).output(), "{model} {row}");
                 // Going on by the row is going on by the id, alone and beside others.
                 let next = |row: Option<&[f32]>| {
