@@ -109,6 +109,16 @@ pub(crate) fn words(vector: __m256i) -> [i32; 8] {
     words
 }
 
+/// The sixteen numbers of 32 bits that a vector holds.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn words_512(vector: __m512i) -> [u32; 16] {
+    let mut words = [0; 16];
+    // SAFETY: 64 bytes that are borrowed to write.
+    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) };
+    words
+}
+
 /// The same bits as pairs of bf16.
 #[inline]
 #[target_feature(enable = "avx512f")]
