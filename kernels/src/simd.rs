@@ -10,7 +10,8 @@
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64,
     _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm256_storeu_si256, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512,
 };
 
 use crate::memory::Number;
@@ -99,6 +100,16 @@ pub(crate) fn store_512(bytes: &mut [u8; 64], vector: __m512i) {
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) }
 }
 
+/// The first numbers of a vector of sixteen.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_first<T: Number, const COUNT: usize>(numbers: &mut [T; COUNT], vector: __m512i) {
+    const { assert!(size_of::<T>() == 4 && COUNT <= 16) };
+    let mask = (0xffff_u32 >> (16 - COUNT)) as u16;
+    // SAFETY: as many numbers of four bytes as the mask has bits are borrowed to write, and any bytes are numbers.
+    unsafe { _mm512_mask_storeu_epi32(numbers.as_mut_ptr().cast(), mask, vector) }
+}
+
 /// The eight numbers of 32 bits that a vector holds.
 #[inline]
 #[target_feature(enable = "avx")]
@@ -106,6 +117,16 @@ pub(crate) fn words(vector: __m256i) -> [i32; 8] {
     let mut words = [0; 8];
     // SAFETY: 32 bytes that are borrowed to write.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) };
+    words
+}
+
+/// The sixteen numbers of 32 bits that a vector holds.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn words_512(vector: __m512i) -> [u32; 16] {
+    let mut words = [0; 16];
+    // SAFETY: 64 bytes that are borrowed to write.
+    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) };
     words
 }
 

@@ -184,31 +184,32 @@ pub(super) fn run(
 /// Puts a job's keys and values of one head into its pages.
 fn write_rows(kernels: Kernels, layer: usize, view: &View<'_>, kv_head: usize) {
     let layout = view.sequence.layout();
-    let mut writer = Writer::new(kernels, layout);
-    for row in 0..view.rows {
+    let mut writer = Writer::new(kernels, layout, view.rows);
+    let mut row = 0;
+    while row < view.rows {
         let position = view.first + row;
-        let at = (row * layout.kv_heads + kv_head) * layout.width;
+        let (page, first) = (position / POSITIONS, position % POSITIONS);
+        let rows = row..view.rows.min(row + POSITIONS - first);
+        row = rows.end;
         // SAFETY: a job's head is written by one task; who reads the head at this time is that task, or one of a
         // split whose ranges, all but the last, are of other pages.
-        let (keys, values) = unsafe { view.sequence.pages()[position / POSITIONS].head_mut(layer, kv_head) };
-        if let Some(mask) = view
-            .sequence
-            .mask()
-            .filter(|_| position.is_multiple_of(POSITIONS))
-        {
+        let (keys, values) = unsafe { view.sequence.pages()[page].head_mut(layer, kv_head) };
+        if let Some(mask) = view.sequence.mask().filter(|_| first == 0) {
             // The page's first row: from here on zeros are the keystream.
             for (is_values, units) in [(false, &mut *keys), (true, &mut *values)] {
                 let place = Place {
                     layer,
                     kv_head,
                     is_values,
-                    page: position / POSITIONS,
+                    page,
                 };
                 let zeros = units.to_vec();
                 mask.apply(kernels, place, &zeros, units);
             }
         }
-        writer.key(&view.keys[at..at + layout.width], position % POSITIONS, keys);
-        writer.value(&view.values[at..at + layout.width], position % POSITIONS, values);
+        let at = |row: usize| (row * layout.kv_heads + kv_head) * layout.width;
+        let of = |row: usize| at(row)..at(row) + layout.width;
+        writer.keys(rows.clone().map(|row| &view.keys[of(row)]), first, keys);
+        writer.values(rows.map(|row| &view.values[of(row)]), first, values);
     }
 }

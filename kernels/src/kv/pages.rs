@@ -4,7 +4,8 @@
 //!
 //! # Invariants
 //! The buffer never grows. Each page is free or owned by exactly one [`Page`]. A free page is all zeros. Pages leave
-//! in the order that the caller's `choose` draws, so that where a sequence lies does not tell when it came.
+//! in the order that the caller's `choose` draws, so that where a sequence lies does not tell when it came: first those
+//! that were written before, whose memory the system has found already, then those that never were.
 
 #![allow(unsafe_code)]
 
@@ -50,7 +51,10 @@ struct Shared {
 }
 
 struct Free {
-    pages: Vec<usize>,
+    /// Written before: finding memory for a page takes longer than a prompt's work on it.
+    used: Vec<usize>,
+    /// Never written.
+    fresh: Vec<usize>,
     choose: Box<Choose>,
 }
 
@@ -71,7 +75,8 @@ impl PagePool {
         // Each page wipes itself when it comes back, and the buffer outlives them all.
         let mut buffer = Buffer::wiped_by_its_owner(units.expect("pages fit into the address space"));
         let free = Free {
-            pages: (0..pages).collect(),
+            used: Vec::with_capacity(pages),
+            fresh: (0..pages).collect(),
             choose: Box::new(choose),
         };
         Self {
@@ -100,7 +105,7 @@ impl PagePool {
     /// Pages that nobody owns.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.shared.free().pages.len()
+        self.shared.free().count()
     }
 
     /// Bytes of all pages: what the pool adds to the process, and never more.
@@ -115,20 +120,19 @@ impl PagePool {
     /// When fewer are free.
     pub fn reserve(&self, pages: usize) -> Result<Vec<Page>, OutOfPages> {
         let mut free = self.shared.free();
-        let count = free.pages.len();
+        let count = free.count();
         if count < pages {
             return Err(OutOfPages {
                 needed: pages,
                 free: count,
             });
         }
-        let taken = (0..pages).map(|taken| {
-            let left = count - taken;
-            // A draw out of range would be the caller's mistake; it costs the order, not the pages.
-            let drawn = (free.choose)(left) % left;
+        let taken = (0..pages).map(|_| {
+            let (index, fresh) = free.draw();
             Page {
-                index: free.pages.swap_remove(drawn),
+                index,
                 shared: Arc::clone(&self.shared),
+                fresh,
                 touched: AtomicBool::new(false),
             }
         });
@@ -142,10 +146,27 @@ impl Shared {
     }
 }
 
+impl Free {
+    fn count(&self) -> usize {
+        self.used.len() + self.fresh.len()
+    }
+
+    /// Takes one of the pages, of which there are some, and says whether it was never written.
+    fn draw(&mut self) -> (usize, bool) {
+        let fresh = self.used.is_empty();
+        let pages = if fresh { &mut self.fresh } else { &mut self.used };
+        // A draw out of range would be the caller's mistake; it costs the order, not the pages.
+        let drawn = (self.choose)(pages.len()) % pages.len();
+        (pages.swap_remove(drawn), fresh)
+    }
+}
+
 /// A page that somebody owns. Wiped and free again when dropped.
 pub struct Page {
     shared: Arc<Shared>,
     index: usize,
+    /// Whether it was never written before it was taken.
+    fresh: bool,
     /// Whether it was written to. Memory that no sequence ever reached need not be found to be wiped.
     touched: AtomicBool,
 }
@@ -226,12 +247,19 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        if *self.touched.get_mut() {
+        let touched = *self.touched.get_mut();
+        if touched {
             // The memory stays reachable by the next owner, so that the compiler may not leave this out.
             // SAFETY: the page's units are inside of the buffer, and this is their only owner.
             unsafe { self.start().write_bytes(0, self.shared.layout.page_units()) };
         }
-        self.shared.free().pages.push(self.index);
+        let mut free = self.shared.free();
+        let pages = if self.fresh && !touched {
+            &mut free.fresh
+        } else {
+            &mut free.used
+        };
+        pages.push(self.index);
     }
 }
 
@@ -279,6 +307,24 @@ mod tests {
         assert_eq!(order, [3, 2, 1, 0]);
         let wild = pool(4, |_| usize::MAX);
         assert_eq!(wild.reserve(4).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn pages_that_were_written_leave_first() {
+        let pool = pool(8, |free| free - 1);
+        let mut taken = pool.reserve(4).unwrap();
+        let written = [taken[1].index(), taken[3].index()];
+        taken[1].units().fill(7);
+        taken[3].units().fill(7);
+        drop(taken);
+        for _ in 0..2 {
+            // The second time nobody wrote to them since.
+            let three = pool.reserve(3).unwrap();
+            assert!(three[..2].iter().all(|page| written.contains(&page.index())));
+            assert!(!written.contains(&three[2].index()));
+        }
+        assert_eq!(pool.free(), 8);
+        assert!(pool.reserve(8).is_ok());
     }
 
     #[test]

@@ -14,66 +14,98 @@ use crate::vector;
 pub(crate) struct Writer {
     kernels: Kernels,
     layout: Layout,
+    /// Rows of a page, one after another.
     converted: Vec<u16>,
 }
 
 impl Writer {
-    pub(crate) fn new(kernels: Kernels, layout: Layout) -> Self {
+    /// For at most so many rows of a page at a time.
+    pub(crate) fn new(kernels: Kernels, layout: Layout, rows: usize) -> Self {
         Self {
             kernels,
             layout,
-            converted: vec![0; layout.width],
+            converted: vec![0; layout.width * rows.min(POSITIONS)],
         }
     }
 
-    /// Puts the key of the page's position `at` into the head's keys.
-    pub(crate) fn key(&mut self, row: &[f32], at: usize, keys: &mut [u16]) {
+    /// Puts the keys of the page's positions from `first` on into the head's keys.
+    pub(crate) fn keys<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>, first: usize, keys: &mut [u16]) {
         match self.layout.precision {
             KvPrecision::F32 => {
-                for (number, line) in row.iter().zip(keys.chunks_exact_mut(2 * POSITIONS)) {
-                    put_f32(line, at, *number);
-                }
-            }
-            KvPrecision::Q8 => eight::put_key(row, at, keys),
-            KvPrecision::F16 | KvPrecision::Bf16 => {
-                self.convert(row);
-                for (unit, line) in self.converted.iter().zip(keys.chunks_exact_mut(POSITIONS)) {
-                    line[at] ^= *unit;
-                }
-            }
-        }
-    }
-
-    /// Puts the value of the page's position `at` into the head's values.
-    pub(crate) fn value(&mut self, row: &[f32], at: usize, values: &mut [u16]) {
-        match self.layout.precision {
-            KvPrecision::F32 => {
-                let panels = values.chunks_exact_mut(2 * POSITIONS * POSITIONS);
-                for (numbers, panel) in row.chunks(POSITIONS).zip(panels) {
-                    let line = &mut panel[at * 2 * POSITIONS..];
-                    for (index, number) in numbers.iter().enumerate() {
-                        put_f32(line, index, *number);
+                for (row, at) in rows.zip(first..) {
+                    for (number, line) in row.iter().zip(keys.chunks_exact_mut(2 * POSITIONS)) {
+                        put_f32(line, at, *number);
                     }
                 }
             }
-            KvPrecision::Q8 => eight::put_value(row, at, values),
+            KvPrecision::Q8 => {
+                for (row, at) in rows.zip(first..) {
+                    eight::put_key(row, at, keys);
+                }
+            }
             KvPrecision::F16 | KvPrecision::Bf16 => {
-                self.convert(row);
-                let panels = values.chunks_exact_mut(POSITIONS * POSITIONS);
-                for (units, panel) in self.converted.chunks(POSITIONS).zip(panels) {
-                    for (to, unit) in panel[at * POSITIONS..].iter_mut().zip(units) {
-                        *to ^= *unit;
+                let width = self.layout.width;
+                let converted = self.convert(rows);
+                // Line by line, because a key's numbers are one to a line.
+                for (number, line) in keys.chunks_exact_mut(POSITIONS).take(width).enumerate() {
+                    for (to, key) in line[first..].iter_mut().zip(converted.chunks_exact(width)) {
+                        *to ^= key[number];
                     }
                 }
             }
         }
     }
 
-    fn convert(&mut self, row: &[f32]) {
+    /// Puts the values of the page's positions from `first` on into the head's values.
+    pub(crate) fn values<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a [f32]>,
+        first: usize,
+        values: &mut [u16],
+    ) {
         match self.layout.precision {
-            KvPrecision::Bf16 => vector::to_bf16(self.kernels, row, &mut self.converted),
-            _ => vector::to_f16_saturating(self.kernels, row, &mut self.converted),
+            KvPrecision::F32 => {
+                for (row, at) in rows.zip(first..) {
+                    let panels = values.chunks_exact_mut(2 * POSITIONS * POSITIONS);
+                    for (numbers, panel) in row.chunks(POSITIONS).zip(panels) {
+                        let line = &mut panel[at * 2 * POSITIONS..];
+                        for (index, number) in numbers.iter().enumerate() {
+                            put_f32(line, index, *number);
+                        }
+                    }
+                }
+            }
+            KvPrecision::Q8 => {
+                for (row, at) in rows.zip(first..) {
+                    eight::put_value(row, at, values);
+                }
+            }
+            KvPrecision::F16 | KvPrecision::Bf16 => {
+                let width = self.layout.width;
+                for (row, at) in self.convert(rows).chunks_exact(width).zip(first..) {
+                    let panels = values.chunks_exact_mut(POSITIONS * POSITIONS);
+                    for (units, panel) in row.chunks(POSITIONS).zip(panels) {
+                        for (to, unit) in panel[at * POSITIONS..].iter_mut().zip(units) {
+                            *to ^= *unit;
+                        }
+                    }
+                }
+            }
         }
+    }
+
+    /// The rows as units of 16 bits.
+    fn convert<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) -> &[u16] {
+        let width = self.layout.width;
+        let mut count = 0;
+        for (row, converted) in rows.zip(self.converted.chunks_exact_mut(width)) {
+            match self.layout.precision {
+                KvPrecision::Bf16 => vector::to_bf16(self.kernels, row, converted),
+                _ => vector::to_f16_saturating(self.kernels, row, converted),
+            }
+            count += width;
+        }
+        &self.converted[..count]
     }
 }
 

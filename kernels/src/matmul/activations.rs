@@ -46,6 +46,7 @@ struct Integers {
     layout: Layout,
     quants: Room<i32>,
     scales: Room<f32>,
+    powers: Room<f32>,
     starts_8: Room<i32>,
     starts_4: Room<i32>,
     halves: Room<i32>,
@@ -92,6 +93,7 @@ impl Activations {
                 layout: Layout::interleaved(1),
                 quants: Room::new(),
                 scales: Room::new(),
+                powers: Room::new(),
                 starts_8: Room::new(),
                 starts_4: Room::new(),
                 halves: Room::new(),
@@ -167,6 +169,7 @@ impl Activations {
         integers.layout = layout;
         let mut quants = integers.quants.at_least(8 * numbers);
         let mut scales = integers.scales.at_least(numbers);
+        let mut powers = integers.powers.at_least(2 * numbers);
         let mut starts_8 = integers.starts_8.at_least(numbers);
         let mut starts_4 = integers.starts_4.at_least(numbers);
         let mut halves = integers.halves.at_least(2 * numbers);
@@ -178,6 +181,7 @@ impl Activations {
                 by_row: layout.by_row,
                 quants: split(&mut quants, 8 * count),
                 scales: split(&mut scales, count),
+                powers: split(&mut powers, 2 * count),
                 starts_8: split(&mut starts_8, count),
                 starts_4: split(&mut starts_4, count),
                 halves: split(&mut halves, 2 * count),
@@ -242,6 +246,7 @@ impl Activations {
                 by_row: integers.layout.by_row,
                 quants: &integers.quants.0[8 * first..][..8 * count],
                 scales: &integers.scales.0[first..][..count],
+                powers: &integers.powers.0[2 * first..][..2 * count],
                 starts_8: &integers.starts_8.0[first..][..count],
                 starts_4: &integers.starts_4.0[first..][..count],
                 halves: &integers.halves.0[2 * first..][..2 * count],

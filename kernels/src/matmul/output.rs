@@ -38,15 +38,20 @@ impl<'a> Output<'a> {
     pub(crate) unsafe fn put(&self, row: usize, column: usize, numbers: &[f32]) {
         assert!(row < self.rows && column < self.columns, "inside of the result");
         let count = numbers.len().min(self.columns - column);
+        let (sixteens, _) = numbers.as_chunks::<16>();
         // SAFETY: row and column are inside, and `count` does not leave the row; `numbers` is another borrow, so that
         // the two do not overlap; the caller promises that nobody else writes here.
         unsafe {
             let target = self.start.add(row * self.columns + column);
+            if count < numbers.len() || 16 * sixteens.len() < count {
+                return copy_some(numbers, target, count);
+            }
             // Of a length that is known: a call of the library's would take longer than the copy.
-            match count {
-                16 => std::ptr::copy_nonoverlapping(numbers.as_ptr(), target, 16),
-                32 => std::ptr::copy_nonoverlapping(numbers.as_ptr(), target, 32),
-                _ => std::ptr::copy_nonoverlapping(numbers.as_ptr(), target, count),
+            for (index, sixteen) in sixteens.iter().enumerate() {
+                target
+                    .add(16 * index)
+                    .cast::<[f32; 16]>()
+                    .write_unaligned(*sixteen);
             }
         }
     }
@@ -62,4 +67,15 @@ impl<'a> Output<'a> {
         // SAFETY: row and column are inside, and `count` does not leave the row; the caller promises that nobody writes.
         unsafe { std::slice::from_raw_parts(self.start.add(row * self.columns + column), count) }
     }
+}
+
+/// Apart, or the compiler makes one call of both copies.
+///
+/// # Safety
+/// `count` numbers may be read and written, and do not overlap.
+#[cold]
+#[inline(never)]
+unsafe fn copy_some(numbers: &[f32], target: *mut f32, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), target, count) };
 }

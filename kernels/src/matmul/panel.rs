@@ -137,6 +137,8 @@ pub(crate) struct IntegerPanel<'a> {
     pub(crate) quants: &'a [i32],
     /// `[block][M]`.
     pub(crate) scales: &'a [f32],
+    /// The two powers of two of which each scale is made: `[block][2][M]`.
+    pub(crate) powers: &'a [f32],
     /// -128 times the sum of the block's integers: what unsigned 8-bit weights are too much by.
     pub(crate) starts_8: &'a [i32],
     /// -8 times the sum.

@@ -36,12 +36,14 @@ fn integer_kernels_around_the_unit_agree_to_the_last_bit() {
     for rows in 8..=16 {
         let count = rows * BLOCKS;
         let (mut quants, mut scales, mut sums) = (vec![0; 8 * count], vec![0.0; count], vec![0.0; count]);
+        let mut powers = vec![0.0; 2 * count];
         let (mut starts_8, mut starts_4, mut halves) = (vec![0; count], vec![0; count], vec![0; 2 * count]);
         let mut rounded = Rounded {
             rows,
             by_row: true,
             quants: &mut quants,
             scales: &mut scales,
+            powers: &mut powers,
             starts_8: &mut starts_8,
             starts_4: &mut starts_4,
             halves: &mut halves,
@@ -53,6 +55,7 @@ fn integer_kernels_around_the_unit_agree_to_the_last_bit() {
             by_row: true,
             quants: &quants,
             scales: &scales,
+            powers: &powers,
             starts_8: &starts_8,
             starts_4: &starts_4,
             halves: &halves,

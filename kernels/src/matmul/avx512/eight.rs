@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use super::super::Block;
 use super::super::panel::{IntegerPanel, by_height};
-use super::{AHEAD, add, halves, scale_and_add, started, write};
+use super::{AHEAD, add, add_scaled, halves, scale, scale_and_add, scales, started, weights, write};
 use crate::packed::tile::Tile8;
 use crate::simd::{load_512, prefetch};
 
@@ -29,14 +29,19 @@ fn rows<const M: usize>(tiles: &[Tile8], panel: &IntegerPanel<'_>, out: &mut Blo
     let mut total = [_mm512_setzero_ps(); M];
     let inputs = panel.quants.as_chunks::<M>().0.as_chunks::<8>().0;
     let starts = panel.starts_8.as_chunks::<M>().0;
-    let scales = panel.scales.as_chunks::<M>().0;
-    for (((tile, inputs), starts), scales) in tiles.iter().zip(inputs).zip(starts).zip(scales) {
+    for (((tile, inputs), starts), of_rows) in tiles.iter().zip(inputs).zip(starts).zip(scales(panel)) {
         prefetch(tile, AHEAD);
         let mut sums = started(starts);
-        for (weights, inputs) in tile.quants.iter().zip(inputs) {
-            add(&mut sums, load_512(weights), inputs);
+        let of_tile = weights(halves(&tile.scales));
+        let mut products = [_mm512_setzero_ps(); M];
+        macro_rules! group {
+            ($($group:literal)*) => {$(
+                add(&mut sums, load_512(&tile.quants[$group]), &inputs[$group]);
+                scale::<M, $group, 8>(&mut products, of_tile, &of_rows);
+            )*};
         }
-        scale_and_add(&mut total, &sums, halves(&tile.scales), scales);
+        group!(0 1 2 3 4 5 6 7);
+        add_scaled(&mut total, &sums, &products);
     }
     write(out, &total);
 }

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use super::super::Block;
 use super::super::panel::{IntegerPanel, by_height};
-use super::{add, halves, lower, scale_and_add, started, upper, write};
+use super::{add, add_scaled, halves, lower, scale, scale_and_add, scales, started, upper, weights, write};
 use crate::packed::tile::Tile4;
 use crate::simd::{load_512, prefetch};
 
@@ -32,16 +32,21 @@ fn rows<const M: usize>(tiles: &[Tile4], panel: &IntegerPanel<'_>, out: &mut Blo
     let mut total = [_mm512_setzero_ps(); M];
     let inputs = panel.quants.as_chunks::<M>().0.as_chunks::<8>().0;
     let starts = panel.starts_4.as_chunks::<M>().0;
-    let scales = panel.scales.as_chunks::<M>().0;
-    for (((tile, inputs), starts), scales) in tiles.iter().zip(inputs).zip(starts).zip(scales) {
+    for (((tile, inputs), starts), of_rows) in tiles.iter().zip(inputs).zip(starts).zip(scales(panel)) {
         prefetch(tile, AHEAD);
         let mut sums = started(starts);
-        for (group, weights) in tile.quants.iter().enumerate() {
-            let weights = load_512(weights);
-            add(&mut sums, lower(weights), &inputs[group]);
-            add(&mut sums, upper(weights), &inputs[group + 4]);
+        let of_tile = weights(halves(&tile.scales));
+        let mut products = [_mm512_setzero_ps(); M];
+        macro_rules! group {
+            ($($group:literal)*) => {$(
+                let weights = load_512(&tile.quants[$group]);
+                add(&mut sums, lower(weights), &inputs[$group]);
+                scale::<M, $group, 4>(&mut products, of_tile, &of_rows);
+                add(&mut sums, upper(weights), &inputs[$group + 4]);
+            )*};
         }
-        scale_and_add(&mut total, &sums, halves(&tile.scales), scales);
+        group!(0 1 2 3);
+        add_scaled(&mut total, &sums, &products);
     }
     write(out, &total);
 }

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 
 use super::super::Block;
 use super::super::panel::{IntegerPanel, by_height};
-use super::{add, halves, lower, scale_and_add, started, upper, write};
+use super::{Scales, add, add_scaled, halves, lower, scale, scale_and_add, started, upper, weights, write};
 use crate::packed::tile::{LANES, Tile4K, Tile6K};
 use crate::simd::{load_128, load_512, prefetch_eighth};
 
@@ -25,6 +25,27 @@ pub(in super::super) fn q4k(tiles: &[Tile4K], panel: &IntegerPanel<'_>, out: &mu
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(in super::super) fn q6k(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut Block) {
     by_height!(rows_6(tiles, panel, out), 1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// By tile and its part.
+fn scales<'a, const M: usize>(
+    panel: &IntegerPanel<'a>,
+) -> impl Iterator<Item = impl Fn(usize) -> Scales<'a, M> + use<'a, M>> + use<'a, M> {
+    let values = panel.scales.as_chunks::<M>().0.as_chunks::<8>().0;
+    let powers = panel
+        .powers
+        .as_chunks::<M>()
+        .0
+        .as_chunks::<2>()
+        .0
+        .as_chunks::<8>()
+        .0;
+    values.iter().zip(powers).map(|(values, powers)| {
+        |part: usize| Scales {
+            values: &values[part],
+            powers: &powers[part],
+        }
+    })
 }
 
 /// Sixteen small unsigned numbers.
@@ -52,21 +73,27 @@ fn rows_4<const M: usize>(tiles: &[Tile4K], panel: &IntegerPanel<'_>, out: &mut 
         .0
         .as_chunks::<8>()
         .0;
-    let scales = panel.scales.as_chunks::<M>().0.as_chunks::<8>().0;
     let sums_of_inputs = panel.sums.as_chunks::<M>().0.as_chunks::<8>().0;
-    for (((tile, inputs), scales), input_sums) in tiles.iter().zip(inputs).zip(scales).zip(sums_of_inputs) {
-        let (scale, minimum) = (halves(&tile.scale), halves(&tile.minimum));
+    for (((tile, inputs), of_rows), input_sums) in
+        tiles.iter().zip(inputs).zip(scales(panel)).zip(sums_of_inputs)
+    {
+        let (whole, minimum) = (halves(&tile.scale), halves(&tile.minimum));
         for part in 0..8 {
             prefetch_eighth(tile, part);
             let mut sums = [_mm512_setzero_si512(); M];
-            for (group, weights) in tile.quants[part].iter().enumerate() {
-                let weights = load_512(weights);
-                add(&mut sums, lower(weights), &inputs[part][group]);
-                add(&mut sums, upper(weights), &inputs[part][group + 4]);
+            let of_part = weights(_mm512_mul_ps(whole, unsigned(&tile.scales[part])));
+            let mut products = [_mm512_setzero_ps(); M];
+            macro_rules! group {
+                ($($group:literal)*) => {$(
+                    let weights = load_512(&tile.quants[part][$group]);
+                    add(&mut sums, lower(weights), &inputs[part][$group]);
+                    scale::<M, $group, 4>(&mut products, of_part, &of_rows(part));
+                    add(&mut sums, upper(weights), &inputs[part][$group + 4]);
+                )*};
             }
-            let scale = _mm512_mul_ps(scale, unsigned(&tile.scales[part]));
+            group!(0 1 2 3);
+            add_scaled(&mut total, &sums, &products);
             let minimum = _mm512_mul_ps(minimum, unsigned(&tile.minima[part]));
-            scale_and_add(&mut total, &sums, scale, &scales[part]);
             for m in 0..M {
                 total[m] = _mm512_fnmadd_ps(minimum, _mm512_set1_ps(input_sums[part][m]), total[m]);
             }
@@ -87,28 +114,33 @@ fn rows_6<const M: usize>(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut 
         .as_chunks::<8>()
         .0;
     let starts = panel.halves.as_chunks::<M>().0.as_chunks::<16>().0;
-    let scales = panel.scales.as_chunks::<M>().0.as_chunks::<8>().0;
-    for (((tile, inputs), starts), scales) in tiles.iter().zip(inputs).zip(starts).zip(scales) {
-        let scale = halves(&tile.scale);
+    for (((tile, inputs), starts), of_rows) in tiles.iter().zip(inputs).zip(starts).zip(scales(panel)) {
+        let whole = halves(&tile.scale);
         for part in 0..8 {
             prefetch_eighth(tile, part);
             let low = &tile.lower[part];
             let high = quarters(load_512(&tile.upper[part][0]));
             let mut sums = started(&starts[2 * part]);
-            for group in 0..4 {
-                let weights = _mm512_or_si512(lower(load_512(&low[group])), high[group]);
-                add(&mut sums, weights, &inputs[part][group]);
+            let of_half = weights(_mm512_mul_ps(whole, signed(&tile.scales[2 * part])));
+            let mut products = [_mm512_setzero_ps(); M];
+            macro_rules! group {
+                ($($group:literal)*) => {$(
+                    let weights = _mm512_or_si512(lower(load_512(&low[$group])), high[$group]);
+                    add(&mut sums, weights, &inputs[part][$group]);
+                    scale::<M, $group, 4>(&mut products, of_half, &of_rows(part));
+                )*};
             }
-            let first = _mm512_mul_ps(scale, signed(&tile.scales[2 * part]));
-            scale_and_add(&mut total, &sums, first, &scales[part]);
+            group!(0 1 2 3);
+            add_scaled(&mut total, &sums, &products);
             let high = quarters(load_512(&tile.upper[part][1]));
             let mut sums = started(&starts[2 * part + 1]);
             for group in 0..4 {
                 let weights = _mm512_or_si512(upper(load_512(&low[group])), high[group]);
                 add(&mut sums, weights, &inputs[part][group + 4]);
             }
-            let second = _mm512_mul_ps(scale, signed(&tile.scales[2 * part + 1]));
-            scale_and_add(&mut total, &sums, second, &scales[part]);
+            // The units that made the first half's scales have no time for these.
+            let second = _mm512_mul_ps(whole, signed(&tile.scales[2 * part + 1]));
+            scale_and_add(&mut total, &sums, second, of_rows(part).values);
         }
     }
     write(out, &total);

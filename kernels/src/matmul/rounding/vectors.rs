@@ -1,4 +1,4 @@
-//! The same rounding, 8 or 16 numbers at a time.
+//! The same rounding, 8 numbers at a time.
 //!
 //! Why apart: intrinsics beside the plain code would hide it.
 //!
@@ -7,23 +7,16 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_max_epu32, _mm_shuffle_epi32, _mm_unpackhi_epi64,
-    _mm256_and_si256, _mm256_castsi128_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
-    _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_inserti128_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_mul_ps, _mm256_packs_epi16, _mm256_packs_epi32,
-    _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setr_epi32, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_epi8, _mm512_cvtps_epi32,
-    _mm512_max_epu32, _mm512_mul_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm256_and_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtps_epi32,
+    _mm256_extracti128_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_mul_ps,
+    _mm256_packs_epi16, _mm256_packs_epi32, _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
 };
 
-use super::{Eighths, INFINITE, Rounded, round_rows_by, scale_of};
-use crate::simd::{load_256, load_512, words};
+use super::{Eighths, INFINITE, Rounded, Scale, round_rows_by, scale_of};
+use crate::simd::{load_256, words};
 
 round_rows_by!(round_avx2, block_avx2, "avx2");
-round_rows_by!(
-    round_avx512,
-    block_avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
-);
 
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -47,7 +40,7 @@ fn block_avx2(numbers: &[f32; 32]) -> Eighths {
     let largest = _mm_max_epu32(largest, _mm_unpackhi_epi64(largest, largest));
     let largest = _mm_max_epu32(largest, _mm_shuffle_epi32::<1>(largest));
     let largest = _mm_cvtsi128_si32(largest).cast_unsigned();
-    let (scale, inverse) = scale_of(largest);
+    let scale = scale_of(largest);
     if largest >= INFINITE {
         return Eighths {
             scale,
@@ -56,7 +49,7 @@ fn block_avx2(numbers: &[f32; 32]) -> Eighths {
             upper: 0,
         };
     }
-    let inverse = _mm256_set1_ps(inverse);
+    let inverse = _mm256_set1_ps(scale.inverse);
     let mut quants = bits;
     for quants in &mut quants {
         *quants = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_castsi256_ps(*quants), inverse));
@@ -71,37 +64,10 @@ fn block_avx2(numbers: &[f32; 32]) -> Eighths {
     )
 }
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn block_avx512(numbers: &[f32; 32]) -> Eighths {
-    let halves = numbers.as_chunks::<16>().0;
-    let (first, second) = (load_512(&halves[0]), load_512(&halves[1]));
-    let mask = _mm512_set1_epi32(0x7fff_ffff);
-    let largest = _mm512_max_epu32(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
-    let largest = _mm512_reduce_max_epu32(largest);
-    let (scale, inverse) = scale_of(largest);
-    if largest >= INFINITE {
-        return Eighths {
-            scale,
-            quants: [0; 8],
-            lower: 0,
-            upper: 0,
-        };
-    }
-    let inverse = _mm512_set1_ps(inverse);
-    let first = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(first), inverse));
-    let second = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(second), inverse));
-    let bytes = _mm256_castsi128_si256(_mm512_cvtepi32_epi8(first));
-    finish(
-        scale,
-        _mm256_inserti128_si256::<1>(bytes, _mm512_cvtepi32_epi8(second)),
-    )
-}
-
 /// A block whose 32 bytes are in order.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn finish(scale: f32, bytes: __m256i) -> Eighths {
+fn finish(scale: Scale, bytes: __m256i) -> Eighths {
     let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
     let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     Eighths {
