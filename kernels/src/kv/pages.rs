@@ -134,6 +134,7 @@ impl PagePool {
                 shared: Arc::clone(&self.shared),
                 fresh,
                 touched: AtomicBool::new(false),
+                warmed: 0,
             }
         });
         Ok(taken.collect())
@@ -169,7 +170,12 @@ pub struct Page {
     fresh: bool,
     /// Whether it was written to. Memory that no sequence ever reached need not be found to be wiped.
     touched: AtomicBool,
+    /// Bytes from its start on for which memory was found before they were written.
+    warmed: usize,
 }
+
+/// The least that the system finds memory for at a time.
+const FOUND: usize = 4096;
 
 impl Page {
     /// What it holds.
@@ -230,6 +236,21 @@ impl Page {
         units.split_at_mut(layout.key_units())
     }
 
+    /// Has memory found for one of the `left` parts that it has not been found for, if the page was never written: many
+    /// sequences that reach new pages in one pass would wait for it together.
+    pub(crate) fn warm(&mut self, left: usize) {
+        if !self.fresh || *self.touched.get_mut() {
+            return;
+        }
+        let bytes = self.shared.layout.page_bytes();
+        let end = self.warmed + (bytes - self.warmed).div_ceil(left.max(1));
+        for byte in (self.warmed..end).step_by(FOUND) {
+            // SAFETY: inside of this page, whose units are all zeros and borrowed by nobody else.
+            unsafe { self.start().cast::<u8>().add(byte).write_volatile(0) };
+        }
+        self.warmed = end;
+    }
+
     /// Its place in the pool.
     #[cfg(test)]
     pub(crate) fn index(&self) -> usize {
@@ -254,7 +275,7 @@ impl Drop for Page {
             unsafe { self.start().write_bytes(0, self.shared.layout.page_units()) };
         }
         let mut free = self.shared.free();
-        let pages = if self.fresh && !touched {
+        let pages = if self.fresh && !touched && self.warmed < self.shared.layout.page_bytes() {
             &mut free.fresh
         } else {
             &mut free.used
@@ -307,6 +328,28 @@ mod tests {
         assert_eq!(order, [3, 2, 1, 0]);
         let wild = pool(4, |_| usize::MAX);
         assert_eq!(wild.reserve(4).unwrap().len(), 4);
+    }
+
+    /// Bit by bit, however late it begins; then the page is one that has memory, and is still all zeros.
+    #[test]
+    fn a_page_is_warmed_by_parts() {
+        for begins in [0, 5, 31] {
+            let pool = pool(4, |_| 0);
+            let mut page = pool.reserve(1).unwrap().remove(0);
+            let index = page.index();
+            for position in begins..32 {
+                assert!(page.warmed < pool.layout().page_bytes());
+                page.warm(32 - position);
+            }
+            assert_eq!(page.warmed, pool.layout().page_bytes());
+            page.warm(1);
+            drop(page);
+            let mut again = pool.reserve(1).unwrap().remove(0);
+            assert_eq!((again.index(), again.fresh), (index, false));
+            again.warm(1);
+            assert_eq!(again.warmed, 0, "memory was found before");
+            assert!(again.units().iter().all(|unit| *unit == 0));
+        }
     }
 
     #[test]

@@ -72,6 +72,13 @@ impl Sequence {
         self.written[layer]
     }
 
+    /// Has a part of the memory found for the page after the one in which position `at` is: over a page's positions all of it.
+    pub fn warm(&mut self, at: usize) {
+        if let Some(next) = self.pages.get_mut(at / POSITIONS + 1) {
+            next.warm(POSITIONS - at % POSITIONS);
+        }
+    }
+
     pub(crate) fn mask(&self) -> Option<&Mask> {
         self.mask.as_ref()
     }

@@ -169,6 +169,7 @@ impl Network {
             }
             self.rope.turn(positions, part.cache.room, &mut scratch.angles);
         }
+        self.warm(parts);
         let (count, width) = (ids.len(), self.config.width);
         self.embed(scratch, parts, &mut ids)?;
         let hidden = &mut scratch.hidden[..count * width];
@@ -198,6 +199,16 @@ impl Network {
             (row, wanted) = (end, to);
         }
         Ok(wanted)
+    }
+
+    /// Has memory found for the pages that sequences reach soon, a little in each pass.
+    fn warm(&self, parts: &mut [Part<'_>]) {
+        let sequences = parts.iter_mut().filter_map(|part| {
+            let at = part.cache.length;
+            Some((part.cache.sequence()?, at))
+        });
+        self.machine
+            .each(sequences.collect(), |_, (sequence, at)| sequence.warm(*at));
     }
 
     /// Puts the ids' rows of the table into the hidden state: those that are known, and the others by reading the table.
