@@ -19,7 +19,7 @@ fn run(form: Form, text: &str, place: Option<usize>, cuts: &[usize]) -> (String,
         match place {
             _ if calls.begun() => calls.push(piece, &mut out),
             Some(place) if (at..end).contains(&(place - 1)) => {
-                content.push_str(&calls.begin(piece, end - place, &mut out));
+                content.push_str(&calls.begin(piece, end - place + form.parts().trigger.len(), &mut out));
             }
             _ => content.push_str(&calls.content_of(piece)),
         }
