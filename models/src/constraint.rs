@@ -14,11 +14,15 @@
 //! Work is bounded in steps before it is done. The tokens of an answer depend on its request alone. Nothing of a schema is in
 //! an error.
 
+#[cfg(anchorhold_fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod mask;
 pub mod schema;
 pub(crate) mod steering;
 mod vocabulary;
+#[cfg(any(test, anchorhold_fuzzing))]
+mod walk;
 mod weight;
 
 use std::fmt;

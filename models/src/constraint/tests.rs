@@ -3,6 +3,7 @@
 mod calls;
 mod either;
 mod fulfils;
+mod walks;
 
 use fulfils::fulfils;
 use serde_json::{Value, json};

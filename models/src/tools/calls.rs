@@ -254,5 +254,7 @@ fn give(count: usize, arguments: &mut Zeroizing<String>, into: &mut Vec<CallDelt
     }
 }
 
+#[cfg(any(test, anchorhold_fuzzing))]
+pub(crate) mod pieces;
 #[cfg(test)]
 mod tests;
