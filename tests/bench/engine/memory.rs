@@ -49,6 +49,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
     let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0,bf16")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
+    let gguf = arguments.flag("--gguf");
     let threads = arguments.value("--threads")?.unwrap_or_else(machine::cores);
     let streams = arguments.value("--streams")?.unwrap_or(32);
     let positions = arguments.value("--positions")?.unwrap_or(256);
@@ -60,13 +61,13 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     }
     let mut report = Report::new("memory", COLUMNS);
     report.note(NOTE);
-    if made(quantise.as_deref())?.is_some() {
+    if made(quantise.as_deref())?.is_some() && !gguf {
         return quantised(report, &options.models_folder, quantise.as_deref(), threads);
     }
     for shape in &shapes {
         for mix in &mixes {
             let model = Prepared::random(&options.models_folder, shape, *mix)?;
-            let step = [
+            let mut step = vec![
                 "memory-step".to_owned(),
                 "--model".to_owned(),
                 model.folder().display().to_string(),
@@ -79,6 +80,11 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
                 "--kv-bytes".to_owned(),
                 kv_bytes(shape, streams, positions).to_string(),
             ];
+            step.extend(
+                quantise
+                    .iter()
+                    .flat_map(|to| ["--quantise".to_owned(), to.clone()]),
+            );
             let found = ours::child(&step)?;
             let figure = |name: &str| found[name].as_f64().ok_or("a step gives numbers");
             let file = std::fs::metadata(model.gguf())?.len() as f64 / MIB;
@@ -97,7 +103,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Loading alone, of safetensors that become smaller: GGUF files are made in the precision that is wanted.
+/// Loading alone, of safetensors that become smaller.
 fn quantised(
     mut report: Report,
     models: &Path,

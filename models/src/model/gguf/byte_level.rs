@@ -107,15 +107,20 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
         .take(listed)
         .map(|(id, token, _)| (token.to_owned(), Value::from(id)))
         .collect();
-    vocabulary.file(json!({
+    let mut model = json!({
+        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+        "ignore_merges": words.whole_words,
+    });
+    // Put in as they are: the macro would copy them.
+    model["vocab"] = Value::Object(vocab);
+    model["merges"] = Value::Array(merges);
+    let mut file = vocabulary.file(json!({
         "normalizer": if words.composes { json!({"type": "NFC"}) } else { Value::Null },
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": words.steps},
         "post_processor": vocabulary.around(words.begins)?,
         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": words.whole_words, "vocab": vocab, "merges": merges,
-        },
-    }))
+    }))?;
+    file.insert("model".to_owned(), model);
+    Ok(file)
 }
