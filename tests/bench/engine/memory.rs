@@ -12,10 +12,9 @@ use anchorhold_kernels::kv::Layout;
 use anchorhold_models::{KvPrecision, LoadOptions, Model, Quantise};
 use serde_json::{Value, json};
 
-use super::options::{Options, positive};
+use super::options::{Options, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
 use super::shape::Shape;
 use super::step::{begin_all, go_on, start};
 use crate::arguments::{Arguments, Usage};
@@ -46,16 +45,13 @@ const MIB: f64 = (1 << 20) as f64;
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0,bf16")?;
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0,bf16")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     let gguf = arguments.flag("--gguf");
-    let threads = arguments.value("--threads")?.unwrap_or_else(machine::cores);
-    let streams = arguments.value("--streams")?.unwrap_or(32);
+    let threads = arguments.count("--threads", machine::cores())?;
+    let streams = arguments.count("--streams", 32)?;
     let positions = arguments.value("--positions")?.unwrap_or(256);
     arguments.end()?;
-    positive("--threads", &[threads])?;
-    positive("--streams", &[streams])?;
     if positions <= ANSWER {
         return Err(Usage(format!("--positions is more than {ANSWER}")).into());
     }
@@ -159,11 +155,11 @@ const ANSWER: usize = 4;
 
 /// In a process of its own: its peaks are the model's.
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
-    let threads: usize = arguments.value("--threads")?.ok_or("--threads is missing")?;
-    let streams: usize = arguments.value("--streams")?.ok_or("--streams is missing")?;
-    let positions: usize = arguments.value("--positions")?.ok_or("--positions is missing")?;
-    let kv_bytes: u64 = arguments.value("--kv-bytes")?.ok_or("--kv-bytes is missing")?;
+    let folder: PathBuf = arguments.needed("--model")?;
+    let threads: usize = arguments.needed("--threads")?;
+    let streams: usize = arguments.needed("--streams")?;
+    let positions: usize = arguments.needed("--positions")?;
+    let kv_bytes: u64 = arguments.needed("--kv-bytes")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     arguments.end()?;
     let options = LoadOptions {
