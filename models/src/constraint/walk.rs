@@ -28,6 +28,7 @@ const LONGER: [&[u8]; 12] = [
 ];
 
 /// Where a walk came to.
+#[cfg_attr(not(test), allow(dead_code, reason = "tests look at what was said"))]
 pub(crate) enum Walked {
     Refused(ConstraintError),
     /// The answer took more work than one answer may.

@@ -69,13 +69,17 @@ fn bpe(mut model: Value) -> Option<BPE> {
         },
         _ => None,
     };
-    let merges: Vec<(String, String)> = merges.into_iter().map(texts).collect::<Option<_>>()?;
-    let vocab: Vocab = vocab
-        .into_iter()
-        .map(|(token, number)| Some((token, id(&number)?)))
-        .collect::<Option<_>>()?;
+    // With room for all: what grows lies in memory twice.
+    let mut pairs = Vec::with_capacity(merges.len());
+    for merge in merges {
+        pairs.push(texts(merge)?);
+    }
+    let mut tokens = Vocab::with_capacity(vocab.len());
+    for (token, number) in vocab {
+        tokens.insert(token, id(&number)?);
+    }
     let mut builder = BPE::builder()
-        .vocab_and_merges(vocab, merges)
+        .vocab_and_merges(tokens, pairs)
         .fuse_unk(settings.fuse_unk)
         .byte_fallback(settings.byte_fallback)
         .ignore_merges(settings.ignore_merges);
