@@ -81,6 +81,33 @@ def gguf():
     put("gguf", "nothing", b"GGUF" + number(2) + bytes(16) + bytes(8))
 
 
+def ours():
+    """Schemas of each word that is kept to, with bytes that choose tokens behind them, and calls in each form."""
+    number = {"type": "integer", "minimum": -3, "maximum": 120, "multipleOf": 3}
+    string = {"type": "string", "minLength": 1, "maxLength": 5}
+    for place, schema in enumerate([
+        {"type": "object", "properties": {"a": number, "b": string}, "required": ["a"], "additionalProperties": False},
+        {"type": "array", "items": number, "minItems": 1, "maxItems": 3, "prefixItems": [{"const": None}]},
+        {"anyOf": [{"$ref": "#/$defs/x"}, {"enum": ["a", 1, None]}], "$defs": {"x": {"type": "string", "format": "date"}}},
+        {"allOf": [{"properties": {"a": string}}, {"required": ["a"]}], "type": "object", "patternProperties": {"^x": number}},
+        {"oneOf": [{"type": "string", "pattern": "^[a-f]{2,9}$"}, {"type": "number", "exclusiveMinimum": 0.5}]},
+        {"type": "object", "additionalProperties": {"$ref": "#"}, "minProperties": 1, "maxProperties": 2},
+    ]):
+        text = json.dumps(schema).encode()
+        put("schema", f"words-{place}", text + b"\0" + bytes(range(7, 207)))
+        put("schema", f"ends-{place}", text + b"\0" + b"\1\xff" * 50)
+    arguments = b'{"a": "}\\"]{", "b": [{}]}'
+    cuts = bytes([3, 1, 4, 1, 5, 9, 2, 6])
+    hermes = b'Wait <tool_call>\n{"name": "f", "arguments": ' + arguments + b"}\n</tool_call>"
+    put("calls", "hermes", b"\x08" + cuts + hermes + b"\n" + hermes[5:])
+    llama = b'{"name": "f", "parameters": ' + arguments + b"}"
+    put("calls", "llama", b"\x09" + cuts + llama)
+    put("calls", "llama-held", b"\x85" + cuts + llama)
+    listed = b' [{"name": "f", "arguments": ' + arguments + b'}, {"name": "g", "arguments": {}}]'
+    put("calls", "mistral", b"\x0a" + cuts + b"x[TOOL_CALLS]" + listed)
+    put("calls", "mistral-token", b"\x0b" + cuts + listed)
+
+
 def real(evidence):
     for path in sorted(evidence.rglob("*")):
         if not path.is_file():
@@ -122,6 +149,7 @@ def real(evidence):
 
 vectors()
 gguf()
+ours()
 if (shared / "evidence").is_dir():
     real(shared / "evidence")
 else:

@@ -9,7 +9,7 @@
 //! - [`enclave`]: verified again in time, with a few bound connections
 //! - [`exchange`]: a question and its proven answer; [`kept`]: receipts on disk, judged offline
 //! - [`seen`]: the newest that was ever shown to this client, on disk
-//! - [`proxy`]: a local OpenAI endpoint; [`ask`]: questions from the command line
+//! - [`proxy`]: a local OpenAI endpoint; [`ask`]: questions from the command line, [`mod@format`]: what answers have to be
 //! - [`mod@explain`]: why evidence is refused, check by check, offline
 //! - [`cli`]: the commands
 //! - [`wiped`]: buffers of prompts and answers
@@ -29,6 +29,7 @@ pub mod exchange;
 pub mod explain;
 #[cfg(test)]
 mod fake;
+pub mod format;
 pub mod kept;
 pub mod limits;
 pub mod proxy;

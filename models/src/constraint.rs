@@ -14,17 +14,22 @@
 //! Work is bounded in steps before it is done. The tokens of an answer depend on its request alone. Nothing of a schema is in
 //! an error.
 
+#[cfg(anchorhold_fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod mask;
 pub mod schema;
 pub(crate) mod steering;
 mod vocabulary;
+#[cfg(any(test, anchorhold_fuzzing))]
+mod walk;
 mod weight;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use llguidance::Matcher;
+use llguidance::api::TopLevelGrammar;
 use zeroize::Zeroizing;
 
 use crate::limits::constraint as limits;
@@ -32,18 +37,26 @@ use crate::tokenizer::Pieces;
 use crate::tools::{Form, ToolChoice, Tools};
 pub(crate) use mask::Exceeded;
 use mask::{Masks, Parser};
-use schema::SchemaError;
-use steering::{Spelling, Steering};
+use schema::{Allowance, SchemaError};
+use steering::{Spelling, Steering, Watch};
 use vocabulary::Vocabulary;
 
 /// What an answer has to be.
 pub enum Output {
-    /// A JSON object.
-    JsonObject,
-    /// JSON that fulfils this schema (JSON Schema 2020-12, as JSON text).
-    JsonSchema(Zeroizing<String>),
+    /// JSON.
+    Json(Format),
     /// A text, or calls of these functions.
     Tools(Arc<Tools>),
+    /// JSON, or calls of these functions; calls alone where they are forced. What could be either is a call.
+    Either(Arc<Tools>, Format),
+}
+
+/// Which JSON.
+pub enum Format {
+    /// Any object.
+    Object,
+    /// What fulfils this schema (JSON Schema 2020-12, as JSON text).
+    Schema(Zeroizing<String>),
 }
 
 /// An answer cannot be held to a form.
@@ -56,6 +69,8 @@ pub enum ConstraintError {
         /// Why.
         error: SchemaError,
     },
+    /// Nothing fulfils what the functions ask for together, or it is not understood.
+    Tools,
     /// The model's chat template says nothing of functions, or in a form that is not known here.
     NoToolForm,
     /// The model's tokens cannot be held to a grammar.
@@ -72,6 +87,7 @@ impl fmt::Display for ConstraintError {
                 tool: Some(number),
                 error,
             } => write!(f, "function {number}: {error}"),
+            Self::Tools => f.write_str("nothing fulfils the schema of a function, or it is not understood"),
             Self::NoToolForm => {
                 f.write_str("the model's chat template has no form for functions that is known here")
             }
@@ -89,6 +105,7 @@ impl ConstraintError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Schema { error, .. } => error.hint(),
+            Self::Tools => SchemaError::Refused.hint(),
             Self::NoToolForm => "use a model whose template is of Qwen's, Llama's or Mistral's form",
             Self::Vocabulary => "use a model with a published tokenizer",
             Self::NoThread => "raise the limit of processes (RLIMIT_NPROC, or the cgroup's pids.max)",
@@ -173,33 +190,51 @@ impl Shared {
     }
 
     fn compile(&self, output: &Output) -> Result<Constraint, ConstraintError> {
-        let whole = |error| ConstraintError::Schema { tool: None, error };
-        let (grammar, calls) = match output {
-            Output::JsonObject => (grammar::object(), None),
-            Output::JsonSchema(schema) => (grammar::json(schema).map_err(whole)?, None),
-            Output::Tools(tools) => {
-                let form = self.form.ok_or(ConstraintError::NoToolForm)?;
-                (grammar::calls(form, tools)?, Some((form, tools.choice)))
+        let mut allowance = Allowance::new();
+        let (tools, format) = match output {
+            Output::Json(format) => {
+                return Ok(Constraint(Steering::throughout(
+                    self.json(format, &mut allowance)?,
+                )));
             }
+            Output::Either(tools, format) if tools.choice == ToolChoice::Auto => (tools, Some(format)),
+            // Where it has to call, there is no text to have a format.
+            Output::Tools(tools) | Output::Either(tools, _) => (tools, None),
         };
+        let form = self.form.ok_or(ConstraintError::NoToolForm)?;
+        let text = format.map(|format| self.json(format, &mut allowance));
+        let text = text.transpose()?;
+        let calls = grammar::calls(form, tools, text.is_some(), &mut allowance)?;
+        let calls = self.parser(calls)?.ok_or(ConstraintError::Tools)?;
+        let vocabulary = &self.made()?.vocabulary;
+        let spelling: Arc<dyn Spelling> = Arc::<Vocabulary>::clone(vocabulary);
+        let watch = Watch::new(form, spelling, Arc::clone(&self.pieces));
+        let forced = match (tools.choice, form.token()) {
+            (ToolChoice::Auto, _) => Some(Vec::new()),
+            (_, Some(token)) => Some(vec![token]),
+            (_, None) => vocabulary.spell(form.parts().trigger.as_bytes()),
+        };
+        let forced = forced.ok_or(ConstraintError::Vocabulary)?;
+        Ok(Constraint(match text {
+            Some(text) => Steering::either(calls, text, watch),
+            None => Steering::calls(calls, watch, forced),
+        }))
+    }
+
+    fn json(&self, format: &Format, allowance: &mut Allowance) -> Result<Parser, ConstraintError> {
+        let refused = |error| ConstraintError::Schema { tool: None, error };
+        let grammar = match format {
+            Format::Object => grammar::object(),
+            Format::Schema(schema) => grammar::json(schema, allowance).map_err(refused)?,
+        };
+        self.parser(grammar)?.ok_or(refused(SchemaError::Refused))
+    }
+
+    /// None when nothing fits the grammar, or it takes too many steps.
+    fn parser(&self, grammar: TopLevelGrammar) -> Result<Option<Parser>, ConstraintError> {
         let made = self.made()?;
         let parser = Matcher::new(made.vocabulary.factory.create_parser(grammar));
-        let parser = Parser::new(Box::new(parser), Arc::clone(&made.masks));
-        let parser = parser.map_err(|_| whole(SchemaError::Refused))?;
-        let steering = match calls {
-            None => Steering::throughout(parser),
-            Some((form, choice)) => {
-                let forced = match (choice, form.token()) {
-                    (ToolChoice::Auto, _) => Some(Vec::new()),
-                    (_, Some(token)) => Some(vec![token]),
-                    (_, None) => made.vocabulary.spell(form.parts().trigger.as_bytes()),
-                };
-                let forced = forced.ok_or(ConstraintError::Vocabulary)?;
-                let spelling = Arc::clone(&made.vocabulary);
-                Steering::calls(parser, form, spelling, Arc::clone(&self.pieces), forced)
-            }
-        };
-        Ok(Constraint(steering))
+        Ok(Parser::new(Box::new(parser), Arc::clone(&made.masks)).ok())
     }
 }
 

@@ -381,6 +381,7 @@ impl Generation {
                 self.waiting.retain(|(end, _)| *end <= made);
                 return content;
             }
+            (Some(calls), Took::Open) => calls.hold(&text),
             (Some(calls), _) => calls.content_of(&text),
             (None, _) => Zeroizing::new(text.to_string()),
         };

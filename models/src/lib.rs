@@ -131,7 +131,7 @@ pub use chat::{ChatError, ChatMessage, Role, ToolCall};
 #[cfg(feature = "inference")]
 pub use constraint::schema::SchemaError;
 #[cfg(feature = "inference")]
-pub use constraint::{Constraint, ConstraintError, Grammars, Output};
+pub use constraint::{Constraint, ConstraintError, Format, Grammars, Output};
 #[cfg(feature = "inference")]
 pub use decoder::{Decoder, Prompt};
 #[cfg(feature = "device")]

@@ -3,6 +3,7 @@
 //! Why apart: here the text of users meets the model's control tokens.
 //!
 //! - [`control`]: control tokens are found only in what the model's owner wrote
+//! - [`library`]: what a file says becomes the library's tokenizer
 //! - [`pieces`]: the bytes that each id stands for
 //! - [`spellings`]: where one of many begins
 //! - [`stream`]: bytes to text, as they come
@@ -12,6 +13,7 @@
 //! returns are checked. No cache keeps words of a prompt. Errors carry no text.
 
 mod control;
+mod library;
 mod pieces;
 mod spellings;
 mod stream;
@@ -66,21 +68,15 @@ impl Tokenizer {
     pub(crate) fn of_json(mut json: Map<String, Value>) -> Result<Self, LoadError> {
         let unusable = || refuse(FileProblem::NotTokenizer);
         let controls = Controls::read(&mut json).ok_or_else(unusable)?;
-        let bytes = serde_json::to_vec(&json).map_err(|_| unusable())?;
-        drop(json);
-        guarded(|| Self::build(&bytes, controls)).ok_or_else(unusable)?
+        guarded(|| Self::build(json, controls)).ok_or_else(unusable)?
     }
 
-    fn build(bytes: &[u8], mut controls: Controls) -> Result<Self, LoadError> {
+    fn build(json: Map<String, Value>, mut controls: Controls) -> Result<Self, LoadError> {
         let unusable = || refuse(FileProblem::NotTokenizer);
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|_| unusable())?;
+        let mut inner = library::read(json).ok_or_else(unusable)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|_| unusable())?;
         inner.set_encode_special_tokens(true);
-        // The cache would keep words of prompts for the life of the process.
-        let mut model = inner.get_model().clone();
-        model.resize_cache(0);
-        inner.with_model(model);
         controls
             .renumber(|token| inner.token_to_id(token))
             .ok_or_else(unusable)?;
@@ -125,9 +121,9 @@ impl Tokenizer {
     }
 
     /// Whether each id stands for the token that is listed under it.
-    pub(crate) fn lists(&self, tokens: &[String]) -> bool {
-        let is = |(id, token): (u32, &String)| {
-            self.inner.id_to_token(id).as_ref() == Some(token) && self.id(token) == Some(id)
+    pub(crate) fn lists<'a>(&self, tokens: impl Iterator<Item = &'a str>) -> bool {
+        let is = |(id, token): (u32, &str)| {
+            self.inner.id_to_token(id).as_deref() == Some(token) && self.id(token) == Some(id)
         };
         (0u32..).zip(tokens).all(is)
     }

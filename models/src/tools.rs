@@ -11,6 +11,8 @@
 
 pub(crate) mod calls;
 pub(crate) mod form;
+#[cfg(anchorhold_fuzzing)]
+pub mod fuzzing;
 
 use std::fmt;
 

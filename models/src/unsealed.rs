@@ -74,7 +74,7 @@ impl Plaintext {
     }
 
     /// Whether all its bytes are there.
-    fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         #[cfg(feature = "inference")]
         return self.again.is_none();
         #[cfg(not(feature = "inference"))]

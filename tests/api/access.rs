@@ -133,6 +133,32 @@ fn a_key_is_asked_for_where_there_is_one_and_only_on_a_bound_connection() {
     assert_eq!(finished.expect(1).stdout.trim(), "");
 }
 
+#[test]
+fn questions_of_the_command_line_get_answers_of_their_format() {
+    let served = Served::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("schema.json");
+    let said = r#"{"type": "object", "properties": {"town": {"enum": ["Paris", "Rome"]}, "open": {"type": "boolean"}},
+        "required": ["town", "open"], "additionalProperties": false}"#;
+    std::fs::write(&schema, said).unwrap();
+    let ask = |format: &[&str]| {
+        let words = ["ask", "--temperature", "0"];
+        let words = [&words, format, &["What is the capital of France?"]].concat();
+        served.world.client(served.port, &words)
+    };
+    let answer = ask(&["--json-schema", schema.to_str().unwrap()]).expect(0).stdout;
+    let value: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert!(
+        value["town"].is_string() && value["open"].is_boolean(),
+        "{answer}"
+    );
+    assert!(ask(&["--json-object"]).expect(0).stdout.starts_with('{'));
+    // What the enclave does not keep to is its refusal.
+    std::fs::write(&schema, r#"{"not": {}}"#).unwrap();
+    let refused = ask(&["--json-schema", schema.to_str().unwrap()]).expect(1);
+    assert!(refused.stderr.contains("invalid_schema"), "{refused:#?}");
+}
+
 fn private(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -57,6 +57,20 @@ impl Arguments {
         Ok(Some(value))
     }
 
+    /// The value after `name`, which must be there: one program of ours calls another so.
+    pub(crate) fn needed<T: FromStr>(&mut self, name: &str) -> Result<T, Failure> {
+        let value = self.value(name)?;
+        value.ok_or_else(|| Usage(format!("{name} is missing")).into())
+    }
+
+    /// The number after `name`, at least 1.
+    pub(crate) fn count(&mut self, name: &str, usual: usize) -> Result<usize, Failure> {
+        match self.value(name)?.unwrap_or(usual) {
+            0 => Err(Usage(format!("{name} is at least 1")).into()),
+            count => Ok(count),
+        }
+    }
+
     /// The values after `name`, between commas.
     pub(crate) fn list<T: FromStr>(&mut self, name: &str, default: &str) -> Result<Vec<T>, Failure> {
         let text = self.value::<String>(name)?.unwrap_or_else(|| default.to_owned());

@@ -202,6 +202,18 @@ fn wrong_usage_is_two_and_says_where_help_is() {
             "hello",
         ],
         &[
+            "client",
+            "ask",
+            "--url",
+            "https://127.0.0.1:1",
+            "--policy",
+            "p",
+            "--json-object",
+            "--json-schema",
+            "s",
+            "hello",
+        ],
+        &[
             "owner", "keygen", "--store", "s", "--key-id", "k", "--class", "unreal",
         ],
         &["owner", "log", "verify", "--store", "s", "--head", "zz"],
@@ -241,6 +253,32 @@ fn what_the_parser_cannot_see_is_wrong_usage_too() {
         2,
         "status",
     );
+}
+
+#[test]
+fn a_file_that_holds_no_schema_is_refused_before_anything_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("schema.json");
+    let ask = |command, more: &[&str], status, code| {
+        let path = path.to_str().unwrap();
+        let words = ["client", command, "--url", "https://127.0.0.1:1", "--policy", "p"];
+        refused(
+            &[&words[..], &["--json-schema", path], more].concat(),
+            status,
+            code,
+        );
+    };
+    ask("ask", &["hello"], 1, "file");
+    for (content, status, code) in [
+        ("", 2, "json_schema"),
+        ("[]", 2, "json_schema"),
+        ("{\"type\": \"object\"", 2, "json_schema"),
+        (&format!("{{{}}}", " ".repeat(128 << 10)), 1, "file"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        ask("ask", &["hello"], status, code);
+        ask("chat", &[], status, code);
+    }
 }
 
 #[test]

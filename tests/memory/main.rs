@@ -16,6 +16,9 @@ use serde_json::Value;
 /// What loading may take beside what it leaves.
 const BEYOND_MIB: f64 = 64.0;
 
+/// The same beside a vocabulary as large as Qwen's, of which forty stay.
+const VOCABULARY_MIB: f64 = 100.0;
+
 /// The one line of `anchorhold-bench memory`.
 fn measure(arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
@@ -56,6 +59,46 @@ fn thirty_two_streams_take_what_was_computed_and_loading_little_more_than_it_lea
     assert_loaded_in_place(&row);
     let ratio = figure(&row, "peak/computed");
     assert!((0.95..=1.05).contains(&ratio), "{row:#}");
+}
+
+/// A GGUF file of plain weights, too, which become half as large.
+#[test]
+fn plain_weights_of_a_gguf_file_that_become_smaller_are_never_all_there() {
+    let row = measure(&[
+        "--models",
+        "small",
+        "--formats",
+        "bf16",
+        "--quantise",
+        "q8",
+        "--gguf",
+        "--streams",
+        "2",
+        "--positions",
+        "64",
+    ]);
+    assert!(
+        figure(&row, "file MiB") > 1.5 * figure(&row, "packed MiB"),
+        "{row:#}"
+    );
+    assert_loaded_in_place(&row);
+}
+
+/// What the tokenizer's library takes while it reads 151,936 tokens and as many merges, beside a file that is kept.
+#[test]
+fn a_large_vocabulary_takes_little_beside_the_weights() {
+    let row = measure(&[
+        "--models",
+        "words",
+        "--formats",
+        "bf16",
+        "--streams",
+        "1",
+        "--positions",
+        "64",
+    ]);
+    assert!(figure(&row, "packed MiB") > 64.0, "too small to tell: {row:#}");
+    assert!(figure(&row, "beyond MiB") < VOCABULARY_MIB, "{row:#}");
 }
 
 /// The file is twice and nearly four times what is left of it.

@@ -258,7 +258,7 @@ fn form_class(error: ConstraintError) -> (StatusCode, Kind, &'static str) {
             error: SchemaError::TooLarge(_) | SchemaError::TooComplex | SchemaError::Recursive,
             ..
         } => "schema_too_complex",
-        ConstraintError::Schema { .. } => "invalid_schema",
+        ConstraintError::Schema { .. } | ConstraintError::Tools => "invalid_schema",
         ConstraintError::NoToolForm => "tools_not_supported",
         ConstraintError::Vocabulary => "structured_output_not_supported",
         ConstraintError::NoThread => {

@@ -10,7 +10,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use anchorhold_models::{Constraint, Function, Output, ToolChoice, Tools, ToolsError};
+use anchorhold_models::{
+    Constraint, ConstraintError, Format, Function, Output, ToolChoice, Tools, ToolsError,
+};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -26,9 +28,11 @@ pub(super) enum Form {
     /// Any text.
     Text,
     /// Of `response_format`.
-    Json(Output),
+    Json(Format),
     /// Of `tools`.
     Calls(Arc<Tools>),
+    /// Of `tools`, or text of `response_format`.
+    Either(Arc<Tools>, Format),
 }
 
 impl Form {
@@ -39,20 +43,15 @@ impl Form {
         match (format, tools) {
             (None, None) => Ok(Self::Text),
             (Some(format), None) => Ok(Self::Json(format)),
-            (None, Some((tools, _))) => Ok(Self::Calls(tools)),
-            // Where it has to call, there is no text to have a format.
-            (Some(_), Some((tools, ToolChoice::Required | ToolChoice::Named(_)))) => Ok(Self::Calls(tools)),
-            (Some(_), Some((_, ToolChoice::Auto))) => Err(ApiError::InvalidValue {
-                field: "response_format",
-                expected: "{\"type\":\"text\"} where the model may call tools or not: set `tool_choice`",
-            }),
+            (None, Some(tools)) => Ok(Self::Calls(tools)),
+            (Some(format), Some(tools)) => Ok(Self::Either(tools, format)),
         }
     }
 
     /// The tools that the model is told of.
     pub(super) fn tools(&self) -> Option<Arc<Tools>> {
         match self {
-            Self::Calls(tools) => Some(Arc::clone(tools)),
+            Self::Calls(tools) | Self::Either(tools, _) => Some(Arc::clone(tools)),
             Self::Text | Self::Json(_) => None,
         }
     }
@@ -61,13 +60,20 @@ impl Form {
     pub(super) async fn make(self, api: &ApiState, arrived: Moment) -> Result<Option<Constraint>, ApiError> {
         let (field, output) = match self {
             Self::Text => return Ok(None),
-            Self::Json(output) => ("response_format", output),
+            Self::Json(format) => ("response_format", Output::Json(format)),
             Self::Calls(tools) => ("tools", Output::Tools(tools)),
+            Self::Either(tools, format) => ("tools", Output::Either(tools, format)),
         };
         let made = tokio::time::timeout(api.time_left(arrived), api.engine.form(output)).await;
         match made.map_err(|_| ApiError::Deadline)? {
             Ok(constraint) => Ok(Some(constraint)),
-            Err(Refusal::Form(error)) => Err(ApiError::Form { field, error }),
+            Err(Refusal::Form(error)) => Err(ApiError::Form {
+                field: match error {
+                    ConstraintError::Schema { tool: None, .. } => "response_format",
+                    _ => field,
+                },
+                error,
+            }),
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -82,7 +88,7 @@ pub(super) fn function_type(fields: &mut Fields<'_>) -> Result<(), ApiError> {
     }
 }
 
-fn response_format(fields: &mut Fields<'_>) -> Result<Option<Output>, ApiError> {
+fn response_format(fields: &mut Fields<'_>) -> Result<Option<Format>, ApiError> {
     const FIELD: &str = "response_format";
     let Some(value) = fields.take::<&RawValue>(FIELD, "an object")? else {
         return Ok(None);
@@ -90,14 +96,14 @@ fn response_format(fields: &mut Fields<'_>) -> Result<Option<Output>, ApiError> 
     let mut format = Fields::parse(value.get(), Some(FIELD))?;
     let (field, expected) = ("type", "`text`, `json_object` or `json_schema`");
     let kind: Cow<'_, str> = format.require(field, expected)?;
-    let output = match &*kind {
+    let asked = match &*kind {
         "text" => None,
-        "json_object" => Some(Output::JsonObject),
-        "json_schema" => Some(Output::JsonSchema(json_schema(&mut format)?)),
+        "json_object" => Some(Format::Object),
+        "json_schema" => Some(Format::Schema(json_schema(&mut format)?)),
         _ => return Err(ApiError::InvalidValue { field, expected }),
     };
     format.finish()?;
-    Ok(output)
+    Ok(asked)
 }
 
 fn json_schema(format: &mut Fields<'_>) -> Result<Zeroizing<String>, ApiError> {
@@ -125,7 +131,7 @@ fn described(fields: &mut Fields<'_>) -> Result<(), ApiError> {
 }
 
 /// The tools that the model may call, unless it may not.
-fn tools(fields: &mut Fields<'_>) -> Result<Option<(Arc<Tools>, ToolChoice)>, ApiError> {
+fn tools(fields: &mut Fields<'_>) -> Result<Option<Arc<Tools>>, ApiError> {
     let (field, expected) = ("tools", "a list of 1 to 128 tools");
     let list = fields.take::<Vec<&RawValue>>(field, expected)?;
     let parallel = fields.take::<bool>("parallel_tool_calls", "true or false")?;
@@ -162,7 +168,7 @@ fn tools(fields: &mut Fields<'_>) -> Result<Option<(Arc<Tools>, ToolChoice)>, Ap
         },
         ToolsError::Choice => UNKNOWN,
     })?;
-    Ok(choice.map(|choice| (Arc::new(tools), choice)))
+    Ok(choice.map(|_| Arc::new(tools)))
 }
 
 fn function(value: &RawValue) -> Result<Function, ApiError> {

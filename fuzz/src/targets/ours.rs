@@ -122,6 +122,14 @@ pub(super) fn gguf(bytes: &[u8]) {
     anchorhold_models::gguf::fuzzing::tables(bytes);
 }
 
+pub(super) fn schema(bytes: &[u8]) {
+    anchorhold_models::constraint::fuzzing::schema(bytes);
+}
+
+pub(super) fn calls(bytes: &[u8]) {
+    anchorhold_models::tools::fuzzing::calls(bytes);
+}
+
 pub(super) fn wrapped_key(bytes: &[u8]) {
     if let Ok(jwe) = Jwe::from_slice(bytes) {
         let written = jwe.to_vec();

@@ -20,6 +20,7 @@ use super::bound::Question;
 use super::enclave::Enclave;
 use super::error::{ClientError, Stage};
 use super::exchange::Exchange;
+use super::format::Format;
 use super::kept::KeptReceipt;
 use super::wiped::Wiped;
 use crate::error::{Exit, Explain};
@@ -65,6 +66,8 @@ pub struct Asker {
     pub model: Option<String>,
     /// How tokens are drawn.
     pub drawing: Drawing,
+    /// What answers have to be; any text when it is none.
+    pub format: Option<Format>,
 }
 
 /// How the enclave draws tokens; what is `None` is the enclave's own default.
@@ -186,6 +189,8 @@ struct ChatRequest<'a> {
     stream: bool,
     #[serde(flatten)]
     drawing: Drawing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<&'a Format>,
 }
 
 #[derive(Serialize)]
@@ -291,6 +296,7 @@ impl Asker {
             messages: conversation,
             stream: true,
             drawing: self.drawing,
+            response_format: self.format.as_ref(),
         };
         serde_json::to_writer(&mut body, &request).expect("strings have a JSON form and memory takes all");
         let mut headers = HeaderMap::new();
@@ -360,6 +366,7 @@ pub fn printable(text: &str) -> Zeroizing<String> {
 mod tests {
     use super::*;
     use crate::client::fake::{Fake, Fault, GENUINE, Hands, policy};
+    use crate::client::format::Schema;
 
     fn asker(fake: &Fake) -> Asker {
         let enclave = Enclave::new(fake.endpoint(), policy(), Hands::new().clock());
@@ -368,6 +375,7 @@ mod tests {
             api_key: None,
             model: None,
             drawing: Drawing::default(),
+            format: None,
         }
     }
 
@@ -413,6 +421,22 @@ mod tests {
         let sent = fake.seen().last().unwrap().body.clone();
         let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
         assert_eq!((&sent["temperature"], &sent["seed"]), (&0.0.into(), &(-7).into()));
+    }
+
+    #[tokio::test]
+    async fn what_the_answer_has_to_be_is_said_when_it_is_given() {
+        let fake = Fake::start(GENUINE).await;
+        let mut asker = asker(&fake);
+        let schema = Schema::parse(Zeroizing::new(r#"{ "type": "object" }"#.to_owned()));
+        asker.format = schema.map(Format::Schema);
+        let question = [Message::new(Role::User, "x".to_owned())];
+        asker.ask(&question, |_| {}).await.unwrap();
+        let sent = fake.seen().last().unwrap().body.clone();
+        let sent = std::str::from_utf8(&sent).unwrap();
+        let schema = r#""schema":{ "type": "object" }"#;
+        assert!(sent.contains(schema), "as it was written");
+        let sent: serde_json::Value = serde_json::from_str(sent).unwrap();
+        assert_eq!(sent["response_format"]["type"], "json_schema");
     }
 
     #[tokio::test]

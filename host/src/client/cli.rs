@@ -15,9 +15,10 @@ use clap::{Args, Subcommand};
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
-use self::files::{api_key, policy, read};
+use self::files::{api_key, policy, read, schema};
 use super::enclave::Enclave;
 use super::endpoint::Endpoint;
+use super::format::Format;
 use super::kept::Keeper;
 use super::proxy::listen::Place;
 use super::trust::Trust;
@@ -160,6 +161,21 @@ pub struct Talk {
     /// The same seed and question give the same answer
     #[arg(long, allow_negative_numbers = true)]
     seed: Option<i64>,
+    /// Each answer is JSON that fulfils the JSON Schema in this file: see docs/structured-output.md
+    #[arg(long, value_name = "FILE", conflicts_with = "json_object")]
+    json_schema: Option<PathBuf>,
+    /// Each answer is a JSON object
+    #[arg(long)]
+    json_object: bool,
+}
+
+impl Talk {
+    fn format(&self) -> Result<Option<Format>, Failure> {
+        match &self.json_schema {
+            Some(path) => schema(path).map(|schema| Some(Format::Schema(schema))),
+            None => Ok(self.json_object.then_some(Format::Object)),
+        }
+    }
 }
 
 /// The API's own range: a value outside it is a usage error here rather than a refusal there.

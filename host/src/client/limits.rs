@@ -74,6 +74,9 @@ pub const PROXY_DRAIN: Duration = Duration::from_secs(10);
 /// Bytes of a policy, an API key file or a kept receipt read from disk.
 pub const FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Bytes of a JSON Schema read from disk: the enclave takes as many of all schemas of a request.
+pub const SCHEMA_BYTES: u64 = 128 * 1024;
+
 /// Pieces of a streamed answer that wait for a slow local program. The enclave is slowed, not buffered for.
 pub const STREAM_PIECES: usize = 16;
 

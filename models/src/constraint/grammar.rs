@@ -24,17 +24,25 @@ pub(super) fn object() -> TopLevelGrammar {
 }
 
 /// What fulfils a schema.
-pub(super) fn json(schema: &str) -> Result<TopLevelGrammar, SchemaError> {
-    let schema = schema::rewrite(schema, &mut Allowance::new())?;
+pub(super) fn json(schema: &str, allowance: &mut Allowance) -> Result<TopLevelGrammar, SchemaError> {
+    let schema = schema::rewrite(schema, allowance)?;
     Ok(TopLevelGrammar::from_json_schema(with_options(schema)))
 }
 
-/// Calls of functions, from behind what begins the first.
-pub(super) fn calls(form: Form, tools: &Tools) -> Result<TopLevelGrammar, ConstraintError> {
+/// Calls of functions, from behind what begins the first; `whole`: with that, where it has text.
+pub(super) fn calls(
+    form: Form,
+    tools: &Tools,
+    whole: bool,
+    allowance: &mut Allowance,
+) -> Result<TopLevelGrammar, ConstraintError> {
     let parts = form.parts();
-    let mut allowance = Allowance::new();
     let mut grammars = Vec::with_capacity(tools.functions.len() + 1);
     let mut text = String::from("start: ");
+    if whole && form.token().is_none() {
+        text.push_str(&quoted(parts.trigger));
+        text.push(' ');
+    }
     if parts.space {
         text.push_str("\" \"? ");
     }
@@ -60,7 +68,7 @@ pub(super) fn calls(form: Form, tools: &Tools) -> Result<TopLevelGrammar, Constr
             error,
         };
         let schema = match &function.parameters {
-            Some(schema) => arguments(schema::rewrite(schema, &mut allowance).map_err(refused)?),
+            Some(schema) => arguments(schema::rewrite(schema, allowance).map_err(refused)?),
             None => Ok(WipedJson(
                 json!({"type": "object", "additionalProperties": false}),
             )),

@@ -96,6 +96,37 @@ impl Parser {
     /// Takes away the likelihood of every token that does not fit. `Ok(false)` when the mask is not there yet, which only
     /// happens without `wait`.
     pub(super) fn restrict(&mut self, logits: &mut [f32], wait: bool) -> Result<bool, Exceeded> {
+        if !self.ready(wait)? {
+            return Ok(false);
+        }
+        keep(self.mask()?.iter().copied(), logits);
+        Ok(true)
+    }
+
+    /// As [`Self::restrict`], of every token that fits neither this nor the other.
+    pub(super) fn restrict_either(
+        &mut self,
+        other: &mut Self,
+        logits: &mut [f32],
+        wait: bool,
+    ) -> Result<bool, Exceeded> {
+        if !self.ready(wait)? || !other.ready(wait)? {
+            return Ok(false);
+        }
+        // Both are of one vocabulary.
+        let both = self.mask()?.iter().zip(other.mask()?);
+        keep(both.map(|(one, other)| one | other), logits);
+        Ok(true)
+    }
+
+    /// Whether a token fits. The mask is there.
+    pub(super) fn allows(&self, id: u32) -> Result<bool, Exceeded> {
+        let word = self.mask()?.get(id as usize / 32);
+        Ok(word.is_some_and(|word| word >> (id % 32) & 1 == 1))
+    }
+
+    /// Whether the mask is there.
+    fn ready(&mut self, wait: bool) -> Result<bool, Exceeded> {
         if let At::Work(reply) = &self.at {
             let computed = if wait {
                 reply.recv().map_err(|_| Exceeded)
@@ -108,23 +139,14 @@ impl Parser {
             };
             self.at = computed.map_or(At::Lost, At::Here);
         }
-        let At::Here(Computed { mask: Some(mask), .. }) = &self.at else {
-            return Err(Exceeded);
-        };
-        for (word, logits) in mask.as_slice().iter().zip(logits.chunks_mut(32)) {
-            for (bit, logit) in logits.iter_mut().enumerate() {
-                if word >> bit & 1 == 0 {
-                    *logit = f32::NEG_INFINITY;
-                }
-            }
-        }
-        // A row longer than the vocabulary has no tokens there.
-        let known = mask.as_slice().len() * 32;
-        logits
-            .iter_mut()
-            .skip(known)
-            .for_each(|logit| *logit = f32::NEG_INFINITY);
         Ok(true)
+    }
+
+    fn mask(&self) -> Result<&[u32], Exceeded> {
+        match &self.at {
+            At::Here(Computed { mask: Some(mask), .. }) => Ok(mask.as_slice()),
+            _ => Err(Exceeded),
+        }
     }
 
     /// Goes on by tokens that fit, of which only the last was drawn, and has the next mask computed.
@@ -157,5 +179,18 @@ impl Parser {
         parser
             .validate_tokens(tokens)
             .is_ok_and(|count| count == tokens.len())
+    }
+}
+
+/// Keeps the likelihood of tokens whose bits are set.
+fn keep(words: impl Iterator<Item = u32>, logits: &mut [f32]) {
+    // A row longer than the vocabulary has no tokens there.
+    let words = words.chain(std::iter::repeat(0));
+    for (word, logits) in words.zip(logits.chunks_mut(32)) {
+        for (bit, logit) in logits.iter_mut().enumerate() {
+            if word >> bit & 1 == 0 {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
     }
 }

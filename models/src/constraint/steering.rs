@@ -1,10 +1,11 @@
 //! When an answer is held to its grammar.
 //!
-//! Why apart: an answer that may call functions is free until it begins a call.
+//! Why apart: an answer that may call functions is free until it begins a call, or held to its format unless it is one.
 //!
 //! # Invariants
 //! What begins calls is found in the bytes of the tokens, wherever tokens end. A call is begun only when what its token had
-//! behind that begin fits the grammar; otherwise it is text.
+//! behind that begin fits the grammar; otherwise it is text. Where text has a format, an answer is held to both grammars at
+//! once for as long as it may be either, and is a call when it could be both up to its arguments.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,11 +21,13 @@ pub(crate) struct Steering {
     parser: Parser,
     /// The grammar holds now.
     held: bool,
+    /// That of the text's format, while the answer may be either.
+    text: Option<Parser>,
     calls: Option<Watch>,
 }
 
 /// Looks out for what begins calls.
-struct Watch {
+pub(super) struct Watch {
     form: Form,
     spelling: Arc<dyn Spelling>,
     pieces: Arc<Pieces>,
@@ -47,7 +50,9 @@ pub(super) trait Spelling: Send + Sync {
 pub(crate) enum Took {
     /// Text, as far as is known.
     Text,
-    /// Calls begin in it, so many bytes before its end.
+    /// It may be text or of calls: it is not known before more comes.
+    Open,
+    /// Calls begin so many bytes before its end, what begins them included.
     Begins(usize),
     /// The last of its grammar.
     Ended,
@@ -59,29 +64,29 @@ impl Steering {
         Self {
             parser,
             held: true,
+            text: None,
             calls: None,
         }
     }
 
     /// Text, until calls begin: at once, by the tokens in `forced`, or when the model begins one.
-    pub(super) fn calls(
-        parser: Parser,
-        form: Form,
-        spelling: Arc<dyn Spelling>,
-        pieces: Arc<Pieces>,
-        forced: Vec<u32>,
-    ) -> Self {
+    pub(super) fn calls(parser: Parser, mut watch: Watch, forced: Vec<u32>) -> Self {
+        watch.forced = forced.into();
         Self {
             parser,
             held: false,
-            calls: Some(Watch {
-                form,
-                spelling,
-                pieces,
-                forced: forced.into(),
-                seen: Zeroizing::new(Vec::new()),
-                possible: true,
-            }),
+            text: None,
+            calls: Some(watch),
+        }
+    }
+
+    /// Calls from the first token on, or what the grammar of `text` says.
+    pub(super) fn either(calls: Parser, text: Parser, watch: Watch) -> Self {
+        Self {
+            parser: calls,
+            held: true,
+            text: Some(text),
+            calls: Some(watch),
         }
     }
 
@@ -101,15 +106,31 @@ impl Steering {
             }
             return Ok(true);
         }
-        if self.held {
-            self.parser.restrict(logits, wait)
-        } else {
-            Ok(true)
+        let Some(text) = &mut self.text else {
+            return if self.held {
+                self.parser.restrict(logits, wait)
+            } else {
+                Ok(true)
+            };
+        };
+        let token = self.calls.as_ref().and_then(|watch| watch.form.token());
+        let Some(token) = token.map(|token| token as usize) else {
+            return self.parser.restrict_either(text, logits, wait);
+        };
+        // One token begins the calls, and what follows it is all that their grammar has.
+        let begins = logits.get(token).copied();
+        let known = text.restrict(logits, wait)?;
+        if let (Some(likelihood), Some(logit)) = (begins, logits.get_mut(token)) {
+            *logit = likelihood;
         }
+        Ok(known)
     }
 
     /// Goes on by a token that may come next.
     pub(crate) fn take(&mut self, id: u32) -> Result<Took, Exceeded> {
+        if let Some(text) = self.text.take() {
+            return self.take_either(id, text);
+        }
         if self.held {
             return Ok(match self.parser.take(&[id])? {
                 Goes::On => Took::Text,
@@ -135,11 +156,80 @@ impl Steering {
             }
         }
         self.held = true;
-        Ok(Took::Begins(rest.len()))
+        Ok(Took::Begins(watch.spelled() + rest.len()))
+    }
+
+    /// Goes on by a token of the text, of calls, or of what may be either.
+    fn take_either(&mut self, id: u32, mut text: Parser) -> Result<Took, Exceeded> {
+        let watch = self.calls.as_mut().ok_or(Exceeded)?;
+        let (calls, fits_text) = if let Some(token) = watch.form.token() {
+            if id == token {
+                return Ok(Took::Begins(0));
+            }
+            (false, true)
+        } else {
+            (self.parser.allows(id)?, text.allows(id)?)
+        };
+        watch.seen.extend_from_slice(watch.pieces.bytes(id));
+        if calls && self.parser.take(&[id])? == Goes::Ended {
+            return Err(Exceeded);
+        }
+        if calls && (!fits_text || watch.names()) {
+            return Ok(Took::Begins(watch.seen.len()));
+        }
+        let goes = text.take(&[id])?;
+        if !calls {
+            self.parser = text;
+        } else if goes == Goes::On {
+            self.text = Some(text);
+            return Ok(Took::Open);
+        }
+        Ok(match goes {
+            Goes::On => Took::Text,
+            Goes::Ended => Took::Ended,
+        })
     }
 }
 
 impl Watch {
+    pub(super) fn new(form: Form, spelling: Arc<dyn Spelling>, pieces: Arc<Pieces>) -> Self {
+        Self {
+            form,
+            spelling,
+            pieces,
+            forced: VecDeque::new(),
+            seen: Zeroizing::new(Vec::new()),
+            possible: true,
+        }
+    }
+
+    /// Bytes of text that begin calls.
+    fn spelled(&self) -> usize {
+        match self.form.token() {
+            Some(_) => 0,
+            None => self.form.parts().trigger.len(),
+        }
+    }
+
+    /// Whether the answer so far names a function and comes to its arguments.
+    fn names(&self) -> bool {
+        let parts = self.form.parts();
+        let behind = |rest: &mut &[u8], part: &str| match rest.strip_prefix(part.as_bytes()) {
+            Some(left) => {
+                *rest = left;
+                true
+            }
+            None => false,
+        };
+        let mut rest = self.seen.as_slice();
+        if !behind(&mut rest, parts.trigger) || !(behind(&mut rest, parts.head)) {
+            return false;
+        }
+        let name = rest.iter().position(|byte| *byte == b'"');
+        let rest = name.and_then(|end| rest.get(end..)).unwrap_or_default();
+        rest.starts_with(parts.middle.as_bytes())
+    }
+
     /// What stands in this token behind the begin of calls, when that is in it.
     fn see(&mut self, id: u32) -> Option<Zeroizing<Vec<u8>>> {
         if !self.possible {

@@ -1,7 +1,9 @@
 //! Answers of models that know nothing of JSON, held to schemas: whatever they find likely, it fulfils them.
 
 mod calls;
+mod either;
 mod fulfils;
+mod walks;
 
 use fulfils::fulfils;
 use serde_json::{Value, json};
@@ -85,8 +87,12 @@ fn whole(decoder: &Decoder, mut generation: Generation) -> Result<Answer, Genera
     Ok(answer)
 }
 
+fn format_of(schema: &Value) -> Format {
+    Format::Schema(Zeroizing::new(schema.to_string()))
+}
+
 fn of_schema(schema: &Value) -> Output {
-    Output::JsonSchema(Zeroizing::new(schema.to_string()))
+    Output::Json(format_of(schema))
 }
 
 /// Schemas whose answers end, however much a model would like to go on.
@@ -170,7 +176,7 @@ fn any_object_is_an_object_as_far_as_it_comes() {
     let decoder = testdata::byte_level(HERMES);
     let mut ended = 0;
     for seed in 0..24 {
-        let answer = whole(&decoder, begin(&decoder, Output::JsonObject, seed, 120)).unwrap();
+        let answer = whole(&decoder, begin(&decoder, Output::Json(Format::Object), seed, 120)).unwrap();
         match answer.reason {
             FinishReason::Stop => {
                 let value: Value = serde_json::from_str(&answer.text).unwrap();
@@ -286,7 +292,7 @@ fn what_explodes_only_while_it_is_kept_to_ends_its_own_answer() {
         let mut held = decoder
             .start_within(prompt, params.validate().unwrap(), Some(constraint))
             .unwrap();
-        let mut beside = begin(&decoder, Output::JsonObject, 2, 8);
+        let mut beside = begin(&decoder, Output::Json(Format::Object), 2, 8);
         let mut other = Answer::new();
         let mut over = false;
         loop {

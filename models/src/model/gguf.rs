@@ -2,7 +2,8 @@
 //!
 //! Why apart: it says in keys of llama.cpp's what a Hugging Face folder says in five files.
 //!
-//! - [`settings`], [`source`]: typed and bounded access to its keys, and what families may look at
+//! - [`begin`]: as much of it as the tables are; [`settings`], [`source`]: typed and bounded access to its keys, and what
+//!   families may look at
 //! - [`decoder`], [`embedder`]: the configuration
 //! - [`vocabulary`], [`byte_level`], [`sentence_piece`], [`word_piece`]: the tokenizer
 //!
@@ -11,6 +12,7 @@
 //! chat template, stop tokens, and how a sentence model makes one vector. A setting that would change what is computed
 //! is honoured or refused by its name.
 
+mod begin;
 mod byte_level;
 mod decoder;
 mod embedder;
@@ -59,10 +61,12 @@ pub(crate) fn parts<'p>(
     files: &mut ModelFiles,
     progress: &'p dyn Progress,
 ) -> Result<Parts<'p>, LoadError> {
-    let bytes = files
+    let mut bytes = files
         .take(file)
         .ok_or(LoadError::MissingFile("GGUF file that it lists"))?;
-    let gguf = Gguf::parse(&bytes, bytes.len() as u64).map_err(|problem| LoadError::Gguf {
+    let (length, numbers) = begin::bring(file, &mut bytes)?;
+    let begin = bytes.get(..length).unwrap_or_default();
+    let gguf = Gguf::parse(begin, bytes.len() as u64).map_err(|problem| LoadError::Gguf {
         file: ShownName::new(file),
         problem,
     })?;
@@ -99,7 +103,7 @@ pub(crate) fn parts<'p>(
     let source = Source {
         settings: &settings,
         gguf: &gguf,
-        bytes: &bytes,
+        numbers: &numbers,
     };
     let (config, names) = decoder::config(&source, rows)?;
     // A decoder's file that says how to pool is an embedder's.

@@ -79,7 +79,7 @@ impl SealedModel<File> {
 
 #[cfg(feature = "inference")]
 impl SealedModel<File> {
-    /// As [`Self::unseal`], for weights that are to become smaller than they lie in the file: what is checked of a safetensors file
+    /// As [`Self::unseal`], for weights that are to become smaller than they lie in the file: what is checked of a file of weights
     /// is not kept, and comes from the sealed file again when it is packed. That takes a second reading and decrypting, and in
     /// place of the whole file a few MiB of memory.
     ///
@@ -158,7 +158,7 @@ impl<R: Read + Send> SealedModel<R> {
         Ok(UnsealedModel::new(manifest, expected.manifest_sha256, files))
     }
 
-    /// Decrypts and checks everything; with `sparing`, bytes of safetensors files are not kept but their digests are.
+    /// Decrypts and checks everything; with `sparing`, bytes of files with weights are not kept but their digests are.
     fn open_all(
         mut self,
         key: ModelKey,
@@ -455,7 +455,8 @@ impl Target {
             let pieces = file[from..until].par_chunks(CHUNK).map(tree::leaf);
             self.leaves.extend(pieces.collect::<Vec<_>>());
             let listed = &manifest.files()[self.unchecked];
-            let spared = self.sparing && listed.name.ends_with(".safetensors");
+            let weights = [".safetensors", ".gguf"];
+            let spared = self.sparing && weights.iter().any(|kind| listed.name.ends_with(kind));
             #[cfg(feature = "inference")]
             if spared {
                 file.use_up(from..until);

@@ -72,6 +72,23 @@ impl Pieces {
         Ok(pieces)
     }
 
+    /// One piece for each id, as it is given.
+    #[cfg(any(test, anchorhold_fuzzing))]
+    pub(crate) fn of_bytes<'a>(all: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut pieces = Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            longest: 0,
+            strips_begin: false,
+        };
+        for bytes in all {
+            pieces.bytes.extend_from_slice(bytes);
+            pieces.ends.extend(u32::try_from(pieces.bytes.len()));
+            pieces.longest = pieces.longest.max(bytes.len());
+        }
+        pieces
+    }
+
     /// The bytes of an id; none for one that the tokenizer does not have.
     pub(crate) fn bytes(&self, id: u32) -> &[u8] {
         let at = |index: usize| self.ends.get(index).map(|end| *end as usize);

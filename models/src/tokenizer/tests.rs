@@ -13,6 +13,11 @@ const ROLE: u32 = 262;
 
 /// A byte-level tokenizer: ids 0 to 255 are the bytes, a few merges, and control tokens of both kinds.
 pub(crate) fn byte_level() -> Tokenizer {
+    Tokenizer::load(byte_level_file().to_string().as_bytes()).unwrap()
+}
+
+/// Its file.
+pub(super) fn byte_level_file() -> Value {
     let characters: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
         .into_iter()
         .collect();
@@ -28,7 +33,7 @@ pub(crate) fn byte_level() -> Tokenizer {
         json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false,
                "rstrip": false, "normalized": false})
     };
-    let file = json!({
+    json!({
         "version": "1.0", "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
         "padding": {"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
                     "pad_type_id": 0, "pad_token": "a"},
@@ -41,8 +46,7 @@ pub(crate) fn byte_level() -> Tokenizer {
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
                   "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
                   "vocab": vocab, "merges": [["h", "e"], ["l", "l"], ["<", "|"]]},
-    });
-    Tokenizer::load(file.to_string().as_bytes()).unwrap()
+    })
 }
 
 fn decode(pieces: &Pieces, ids: &[u32], continues: bool) -> String {

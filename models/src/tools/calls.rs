@@ -34,7 +34,7 @@ pub(crate) struct Calls {
 
 enum State {
     Content,
-    /// So much of a fixed part has been seen, and what comes behind it.
+    /// So much of a fixed part has been seen, and what comes after it.
     Fixed {
         part: &'static str,
         seen: usize,
@@ -52,6 +52,8 @@ enum State {
 
 #[derive(Clone, Copy)]
 enum Then {
+    /// The part from what begins calls to the first name.
+    Head,
     Name,
     Arguments,
     /// The part between this call and the next.
@@ -98,25 +100,31 @@ impl Calls {
         out
     }
 
-    /// Calls begin within `text`, `rest` bytes before its end. Gives the content before.
-    pub(crate) fn begin(&mut self, text: &str, rest: usize, into: &mut Vec<CallDelta>) -> Zeroizing<String> {
-        let Parts { trigger, head, .. } = self.form.parts();
+    /// Takes text of which more must come before it is known whether it belongs to a call.
+    pub(crate) fn hold(&mut self, text: &str) -> Zeroizing<String> {
+        self.held.push_str(text);
+        Zeroizing::new(String::new())
+    }
+
+    /// Calls begin `length` bytes before the end of `text`, or of what is held and `text`. Gives the content before.
+    pub(crate) fn begin(
+        &mut self,
+        text: &str,
+        length: usize,
+        into: &mut Vec<CallDelta>,
+    ) -> Zeroizing<String> {
+        let Parts { trigger, head, .. } = *self.form.parts();
         let mut all = std::mem::take(&mut self.held);
         all.push_str(text);
-        let spelled = if self.form.token().is_some() {
-            0
-        } else {
-            trigger.len()
-        };
-        let before = all.len().saturating_sub(rest + spelled);
+        let before = all.len().saturating_sub(length);
         let content = Zeroizing::new(all.get(..before).unwrap_or_default().to_owned());
         self.content += content.len();
-        self.state = State::Fixed {
-            part: head,
-            seen: 0,
-            then: Then::Name,
+        let (part, then) = match self.form.token() {
+            Some(_) => (head, Then::Name),
+            None => (trigger, Then::Head),
         };
-        self.push(all.get(before + spelled..).unwrap_or_default(), into);
+        self.state = State::Fixed { part, seen: 0, then };
+        self.push(all.get(before..).unwrap_or_default(), into);
         content
     }
 
@@ -147,6 +155,11 @@ impl Calls {
                     }
                     if *seen == part.len() {
                         self.state = match (*then, parts.again) {
+                            (Then::Head, _) => State::Fixed {
+                                part: parts.head,
+                                seen: 0,
+                                then: Then::Name,
+                            },
                             (Then::Name, _) => State::Name(Zeroizing::new(String::new())),
                             (Then::Arguments, _) => State::Arguments {
                                 depth: 0,
@@ -241,5 +254,7 @@ fn give(count: usize, arguments: &mut Zeroizing<String>, into: &mut Vec<CallDelt
     }
 }
 
+#[cfg(any(test, anchorhold_fuzzing))]
+pub(crate) mod pieces;
 #[cfg(test)]
 mod tests;

@@ -12,11 +12,9 @@ use std::time::Instant;
 use anchorhold_models::{Decoder, Generation, LoadOptions, Model, Step};
 use serde_json::{Value, json};
 
-use super::options::{Options, positive};
+use super::options::{Options, positive, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
-use super::shape::Shape;
 use super::step::{begin_all, start};
 use crate::arguments::Arguments;
 use crate::figures::{Report, median, percentile, rounded};
@@ -44,20 +42,13 @@ const PROMPT: usize = 16;
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0")?;
-    let threads = arguments.value("--threads")?.unwrap_or_else(machine::cores);
-    let streams = arguments.value("--streams")?.unwrap_or(32);
-    let tokens = arguments
-        .value("--tokens")?
-        .unwrap_or(if quick { 64 } else { 256 });
-    let every = arguments.value("--every")?.unwrap_or(16);
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0")?;
+    let threads = arguments.count("--threads", machine::cores())?;
+    let streams = arguments.count("--streams", 32)?;
+    let tokens = arguments.count("--tokens", if quick { 64 } else { 256 })?;
+    let every = arguments.count("--every", 16)?;
     let prompts: Vec<usize> = arguments.list("--prompts", "16,256")?;
     arguments.end()?;
-    positive("--threads", &[threads])?;
-    positive("--streams", &[streams])?;
-    positive("--tokens", &[tokens])?;
-    positive("--every", &[every])?;
     positive("--prompts", &prompts)?;
     let mut report = Report::new("cadence", COLUMNS);
     for shape in &shapes {
@@ -105,12 +96,8 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
 }
 
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
-    let mut number = |name: &str| -> Result<usize, Failure> {
-        arguments
-            .value(name)?
-            .ok_or_else(|| format!("{name} is missing").into())
-    };
+    let folder: PathBuf = arguments.needed("--model")?;
+    let mut number = |name: &str| -> Result<usize, Failure> { arguments.needed(name) };
     let (threads, streams, tokens) = (number("--threads")?, number("--streams")?, number("--tokens")?);
     let (every, prompt) = (number("--every")?, number("--prompt")?);
     arguments.end()?;

@@ -170,8 +170,8 @@ fn same(ours: &Value, theirs: &Value) -> Result<(), Failure> {
 
 /// Our side, in a process of its own.
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
-    let threads: usize = arguments.value("--threads")?.ok_or("--threads is missing")?;
+    let folder: PathBuf = arguments.needed("--model")?;
+    let threads: usize = arguments.needed("--threads")?;
     let limit: KernelSet = arguments.value("--kernels")?.unwrap_or(KernelSet::Amx);
     let batches = arguments.list::<usize>("--batches", "1")?;
     let seconds: f64 = arguments.value("--seconds")?.unwrap_or(1.0);

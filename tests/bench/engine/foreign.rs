@@ -12,12 +12,10 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 
 use super::compare::{Pairs, Spread};
-use super::options::{Options, positive};
+use super::options::{Options, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
 use super::rival::{Rival, SETTINGS};
-use super::shape::Shape;
 use super::work::{Unit, Work};
 use crate::arguments::Arguments;
 use crate::figures::{Report, rounded};
@@ -39,16 +37,11 @@ const COLUMNS: &[&str] = &[
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0")?;
-    let threads = arguments.value("--threads")?.unwrap_or_else(machine::cores);
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0")?;
+    let threads = arguments.count("--threads", machine::cores())?;
     let foreign: Vec<usize> = arguments.list("--foreign", "0,1,4")?;
-    let tokens = arguments
-        .value("--tokens")?
-        .unwrap_or(if quick { 16 } else { 64 });
+    let tokens = arguments.count("--tokens", if quick { 16 } else { 64 })?;
     arguments.end()?;
-    positive("--threads", &[threads])?;
-    positive("--tokens", &[tokens])?;
     let rival = options
         .rival
         .then(|| Rival::find(&options.tools_folder))

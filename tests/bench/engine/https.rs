@@ -13,11 +13,9 @@ use anchorhold::client::enclave::Enclave;
 use serde_json::{Value, json};
 
 use super::compare::{Pairs, Spread};
-use super::options::{Options, positive};
+use super::options::{Options, positive, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
-use super::shape::Shape;
 use super::vocabulary::prompt;
 use super::work::{Unit, Work};
 use crate::arguments::Arguments;
@@ -44,15 +42,11 @@ const PROMPT: usize = 16;
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0")?;
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0")?;
     let streams: Vec<usize> = arguments.list("--streams", "1,4,8,16")?;
-    let tokens = arguments
-        .value("--tokens")?
-        .unwrap_or(if quick { 32 } else { 128 });
+    let tokens = arguments.count("--tokens", if quick { 32 } else { 128 })?;
     arguments.end()?;
     positive("--streams", &streams)?;
-    positive("--tokens", &[tokens])?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -18,11 +18,9 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use serde_json::{Value, json};
 
 use super::memory::made;
-use super::options::{Options, positive};
+use super::options::{Options, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
-use super::shape::Shape;
 use crate::arguments::Arguments;
 use crate::figures::{Report, gigabytes, median, rounded};
 use crate::{Failure, machine};
@@ -50,11 +48,9 @@ const TIME: Duration = Duration::from_secs(3);
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0,q4_k_m,bf16")?;
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0,q4_k_m,bf16")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     arguments.end()?;
-    positive("--rounds", &[options.rounds])?;
     made(quantise.as_deref())?;
     let mut report = Report::new("loading", COLUMNS);
     for shape in &shapes {
@@ -122,7 +118,7 @@ fn round(model: &Prepared, quantise: Option<&str>, cold: bool) -> Result<Option<
 }
 
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
+    let folder: PathBuf = arguments.needed("--model")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     arguments.end()?;
     let options = LoadOptions {

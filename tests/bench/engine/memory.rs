@@ -12,10 +12,9 @@ use anchorhold_kernels::kv::Layout;
 use anchorhold_models::{KvPrecision, LoadOptions, Model, Quantise};
 use serde_json::{Value, json};
 
-use super::options::{Options, positive};
+use super::options::{Options, subjects};
 use super::ours;
 use super::prepared::Prepared;
-use super::quantise::Mix;
 use super::shape::Shape;
 use super::step::{begin_all, go_on, start};
 use crate::arguments::{Arguments, Usage};
@@ -46,27 +45,25 @@ const MIB: f64 = (1 << 20) as f64;
 pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let quick = arguments.flag("--quick");
     let options = Options::parse(&mut arguments, quick)?;
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", "q8_0,q4_0,bf16")?;
+    let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0,bf16")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
-    let threads = arguments.value("--threads")?.unwrap_or_else(machine::cores);
-    let streams = arguments.value("--streams")?.unwrap_or(32);
+    let gguf = arguments.flag("--gguf");
+    let threads = arguments.count("--threads", machine::cores())?;
+    let streams = arguments.count("--streams", 32)?;
     let positions = arguments.value("--positions")?.unwrap_or(256);
     arguments.end()?;
-    positive("--threads", &[threads])?;
-    positive("--streams", &[streams])?;
     if positions <= ANSWER {
         return Err(Usage(format!("--positions is more than {ANSWER}")).into());
     }
     let mut report = Report::new("memory", COLUMNS);
     report.note(NOTE);
-    if made(quantise.as_deref())?.is_some() {
+    if made(quantise.as_deref())?.is_some() && !gguf {
         return quantised(report, &options.models_folder, quantise.as_deref(), threads);
     }
     for shape in &shapes {
         for mix in &mixes {
             let model = Prepared::random(&options.models_folder, shape, *mix)?;
-            let step = [
+            let mut step = vec![
                 "memory-step".to_owned(),
                 "--model".to_owned(),
                 model.folder().display().to_string(),
@@ -79,6 +76,11 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
                 "--kv-bytes".to_owned(),
                 kv_bytes(shape, streams, positions).to_string(),
             ];
+            step.extend(
+                quantise
+                    .iter()
+                    .flat_map(|to| ["--quantise".to_owned(), to.clone()]),
+            );
             let found = ours::child(&step)?;
             let figure = |name: &str| found[name].as_f64().ok_or("a step gives numbers");
             let file = std::fs::metadata(model.gguf())?.len() as f64 / MIB;
@@ -97,7 +99,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Loading alone, of safetensors that become smaller: GGUF files are made in the precision that is wanted.
+/// Loading alone, of safetensors that become smaller.
 fn quantised(
     mut report: Report,
     models: &Path,
@@ -153,11 +155,11 @@ const ANSWER: usize = 4;
 
 /// In a process of its own: its peaks are the model's.
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
-    let threads: usize = arguments.value("--threads")?.ok_or("--threads is missing")?;
-    let streams: usize = arguments.value("--streams")?.ok_or("--streams is missing")?;
-    let positions: usize = arguments.value("--positions")?.ok_or("--positions is missing")?;
-    let kv_bytes: u64 = arguments.value("--kv-bytes")?.ok_or("--kv-bytes is missing")?;
+    let folder: PathBuf = arguments.needed("--model")?;
+    let threads: usize = arguments.needed("--threads")?;
+    let streams: usize = arguments.needed("--streams")?;
+    let positions: usize = arguments.needed("--positions")?;
+    let kv_bytes: u64 = arguments.needed("--kv-bytes")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     arguments.end()?;
     let options = LoadOptions {

@@ -45,17 +45,23 @@ impl Options {
     pub(crate) fn parse(arguments: &mut Arguments, quick: bool) -> Result<Self, Failure> {
         let target = target()?;
         let folder = |named: Option<PathBuf>, usual: &str| named.unwrap_or_else(|| target.join(usual));
-        let options = Self {
-            rounds: arguments.value("--rounds")?.unwrap_or(if quick { 3 } else { 5 }),
+        Ok(Self {
+            rounds: arguments.count("--rounds", if quick { 3 } else { 5 })?,
             rival: !arguments.flag("--no-rival"),
             plain_gather: arguments.flag("--plain-gather"),
             models_folder: folder(arguments.value("--models-folder")?, "bench-models"),
             tools_folder: folder(arguments.value("--tools-folder")?, "bench-tools"),
             svg: arguments.value("--svg")?,
-        };
-        positive("--rounds", &[options.rounds])?;
-        Ok(options)
+        })
     }
+}
+
+/// Which models, and in which formats.
+pub(super) fn subjects(arguments: &mut Arguments, formats: &str) -> Result<(Vec<Shape>, Vec<Mix>), Failure> {
+    Ok((
+        arguments.list("--models", "qwen3-0.6b")?,
+        arguments.list("--formats", formats)?,
+    ))
 }
 
 /// The units of `part`.
@@ -72,8 +78,7 @@ pub(crate) fn units(part: Part, arguments: &mut Arguments, quick: bool) -> Resul
         Part::Batch => "q8_0,q4_0,q4_k_m",
         Part::Decode | Part::Prefill | Part::All => "q8_0,q4_0,q4_k_m,bf16",
     };
-    let shapes: Vec<Shape> = arguments.list("--models", "qwen3-0.6b")?;
-    let mixes: Vec<Mix> = arguments.list("--formats", usual_formats)?;
+    let (shapes, mixes) = subjects(arguments, usual_formats)?;
     if part == Part::All {
         return Ok(everything(&shapes, &mixes, quick));
     }

@@ -72,7 +72,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
 
 /// Our side, in a process of its own.
 pub(crate) fn step(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: std::path::PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
+    let folder: std::path::PathBuf = arguments.needed("--model")?;
     let limit: KernelSet = arguments.value("--kernels")?.unwrap_or(KernelSet::Amx);
     arguments.end()?;
     let options = LoadOptions {

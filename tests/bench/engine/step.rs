@@ -23,10 +23,10 @@ use crate::{Failure, machine};
 const WARM_UP: usize = 512;
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<Value, Failure> {
-    let folder: PathBuf = arguments.value("--model")?.ok_or("--model is missing")?;
-    let threads: usize = arguments.value("--threads")?.ok_or("--threads is missing")?;
+    let folder: PathBuf = arguments.needed("--model")?;
+    let threads: usize = arguments.needed("--threads")?;
     let limit: KernelSet = arguments.value("--kernels")?.unwrap_or(KernelSet::Amx);
-    let works: String = arguments.value("--works")?.ok_or("--works is missing")?;
+    let works: String = arguments.needed("--works")?;
     let plain_gather = arguments.flag("--plain-gather");
     arguments.end()?;
     let works: Vec<Work> = serde_json::from_str(&works)?;

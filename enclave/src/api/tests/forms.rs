@@ -137,6 +137,98 @@ async fn calls_are_told_whole_and_in_pieces() {
     assert!(auto["choices"][0]["finish_reason"].is_string());
 }
 
+/// Content, calls and reason of a streamed answer.
+async fn streamed(enclave: &Enclave, more: &str) -> (String, Vec<(String, String)>, Value) {
+    let answer = enclave
+        .post(
+            "/v1/chat/completions",
+            chat("Paris?", &format!("{more},\"stream\":true")),
+        )
+        .await;
+    let text = std::str::from_utf8(&answer.body).unwrap();
+    let (mut content, mut calls, mut reason) = (String::new(), Vec::new(), Value::Null);
+    for payload in text
+        .split_terminator("\n\n")
+        .filter_map(|event| event.strip_prefix("data: {"))
+    {
+        let chunk: Value = serde_json::from_str(&format!("{{{payload}")).unwrap();
+        let choice = &chunk["choices"][0];
+        content.push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+        for piece in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let function = &piece["function"];
+            if let Some(name) = function["name"].as_str() {
+                calls.push((name.to_owned(), String::new()));
+            }
+            let arguments = function["arguments"].as_str().unwrap();
+            calls.last_mut().unwrap().1.push_str(arguments);
+        }
+        if !choice["finish_reason"].is_null() {
+            reason = choice["finish_reason"].clone();
+        }
+    }
+    (content, calls, reason)
+}
+
+#[tokio::test]
+async fn where_it_may_call_what_it_says_has_its_format_whole_and_in_pieces() {
+    let enclave = enclave();
+    let stay = r#"{"type":"object","properties":{"stay":{"type":"boolean"}},"required":["stay"],"additionalProperties":false}"#;
+    let (mut said, mut called) = (0, 0);
+    for seed in 0..24 {
+        let more = format!(
+            r#","temperature":2,"seed":{seed},"max_tokens":120,"tools":[{{"type":"function","function":{{"name":"visit","parameters":{SCHEMA}}}}}],
+            "response_format":{{"type":"json_schema","json_schema":{{"name":"n","schema":{stay}}}}}"#
+        );
+        let document = whole(&enclave, &more).await;
+        let choice = &document["choices"][0];
+        let content = choice["message"]["content"].as_str();
+        let calls: Vec<(String, String)> = choice["message"]["tool_calls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|call| {
+                let text = |name: &str| call["function"][name].as_str().unwrap().to_owned();
+                (text("name"), text("arguments"))
+            })
+            .collect();
+        match choice["finish_reason"].as_str().unwrap() {
+            "tool_calls" => {
+                assert_eq!(content, None);
+                assert!(calls.iter().all(|(name, _)| name == "visit"));
+                calls.iter().for_each(|(_, arguments)| check(arguments));
+                called += 1;
+            }
+            "stop" => {
+                let value: Value = serde_json::from_str(content.unwrap()).unwrap();
+                assert!(value["stay"].is_boolean() && value.as_object().unwrap().len() == 1);
+                assert!(calls.is_empty());
+                said += 1;
+            }
+            other => assert_eq!(other, "length"),
+        }
+        let pieces = streamed(&enclave, &more).await;
+        let expected = (
+            content.unwrap_or_default().to_owned(),
+            calls,
+            choice["finish_reason"].clone(),
+        );
+        assert_eq!(pieces, expected);
+    }
+    assert!(said > 0 && called > 0, "said {said}, called {called}");
+    let bad = format!(
+        "{},{}",
+        tools(""),
+        r#""response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"not":{}}}}"#
+    );
+    let answer = enclave.post("/v1/chat/completions", chat("x", &bad)).await;
+    let refused = (
+        400,
+        "invalid_schema".to_owned(),
+        Some("response_format".to_owned()),
+    );
+    assert_eq!(answer.refusal(), refused);
+}
+
 #[tokio::test]
 async fn a_conversation_with_calls_goes_on() {
     let enclave = enclave();

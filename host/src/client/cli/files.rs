@@ -11,8 +11,10 @@ use std::path::Path;
 
 use anchorhold_attestation::Policy;
 use hyper::header::HeaderValue;
+use zeroize::Zeroizing;
 
-use crate::client::limits::FILE_BYTES;
+use crate::client::format::Schema;
+use crate::client::limits::{FILE_BYTES, SCHEMA_BYTES};
 use crate::client::wiped::Wiped;
 use crate::error::Failure;
 
@@ -27,7 +29,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Wiped, Failure> {
     };
     let mut file = File::open(path).map_err(|error| failure(error.kind().to_string()))?;
     let mut bytes = Wiped::default();
-    let mut piece = zeroize::Zeroizing::new([0; 8192]);
+    let mut piece = Zeroizing::new([0; 8192]);
     loop {
         let count = file
             .read(piece.as_mut())
@@ -47,6 +49,20 @@ pub(super) fn policy(path: &Path) -> Result<Policy, Failure> {
     let bytes = read(path, FILE_BYTES)?;
     Policy::from_toml(&bytes)
         .map_err(|error| Failure::new("policy", format!("{}: {error}", path.display()), error.hint()))
+}
+
+/// A JSON Schema.
+pub(super) fn schema(path: &Path) -> Result<Schema, Failure> {
+    let bytes = read(path, SCHEMA_BYTES)?;
+    let text = std::str::from_utf8(&bytes).ok();
+    let schema = text.and_then(|text| Schema::parse(Zeroizing::new(text.to_owned())));
+    schema.ok_or_else(|| {
+        Failure::usage(
+            "json_schema",
+            format!("{} holds no JSON Schema", path.display()),
+            "the file must hold one JSON object; docs/structured-output.md says what it may say",
+        )
+    })
 }
 
 /// An API key as the value of Authorization.

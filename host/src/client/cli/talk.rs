@@ -37,6 +37,7 @@ struct Conversation<'a> {
 impl<'a> Conversation<'a> {
     /// Verifies the enclave before anything is asked.
     async fn open(talk: &Talk, output: &'a Output) -> Result<Self, Failure> {
+        let format = talk.format()?;
         let asker = Asker {
             enclave: talk.whom.enclave()?,
             api_key: talk.with.api_key()?,
@@ -45,6 +46,7 @@ impl<'a> Conversation<'a> {
                 temperature: talk.temperature,
                 seed: talk.seed,
             },
+            format,
         };
         let keeper = talk.with.keeper()?;
         warn_of_class(asker.enclave.affirmed().await?.identity.class(), output);

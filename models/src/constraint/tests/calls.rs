@@ -4,13 +4,13 @@ use super::*;
 use crate::chat::{ChatMessage, Role, ToolCall};
 use crate::tools::{Function, ToolChoice, Tools, ToolsError};
 
-const LLAMA: &str = "{% if tools %}<|start_header_id|>{{ tools | tojson }} {\"name\", \"parameters\"}{% endif %}\
+pub(super) const LLAMA: &str = "{% if tools %}<|start_header_id|>{{ tools | tojson }} {\"name\", \"parameters\"}{% endif %}\
     {% for m in messages %}{{ m.content }}{% endfor %}";
-const MISTRAL: &str = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}{% endif %}\
+pub(super) const MISTRAL: &str = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}{% endif %}\
     {% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS]{{ m.tool_calls | tojson }}{% else %}{{ m.content }}\
     {% endif %}{% endfor %}";
 
-fn function(name: &str, parameters: Option<&Value>) -> Function {
+pub(super) fn function(name: &str, parameters: Option<&Value>) -> Function {
     let listed = json!({"type": "function", "function": {"name": name, "parameters": parameters}});
     Function {
         name: Zeroizing::new(name.to_owned()),
@@ -19,20 +19,24 @@ fn function(name: &str, parameters: Option<&Value>) -> Function {
     }
 }
 
-fn weather() -> Value {
+pub(super) fn weather() -> Value {
     json!({
         "type": "object", "properties": {"town": {"enum": ["Köln", "a \"{b}\" \\"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
         "required": ["town", "days"], "additionalProperties": false,
     })
 }
 
-fn tools(choice: ToolChoice, parallel: bool) -> Output {
+pub(super) fn tools_of(choice: ToolChoice, parallel: bool) -> Arc<Tools> {
     let functions = vec![function("get_weather", Some(&weather())), function("get", None)];
-    Output::Tools(Arc::new(Tools::new(functions, choice, parallel).unwrap()))
+    Arc::new(Tools::new(functions, choice, parallel).unwrap())
+}
+
+fn tools(choice: ToolChoice, parallel: bool) -> Output {
+    Output::Tools(tools_of(choice, parallel))
 }
 
 /// Whether calls are what was asked for.
-fn check(answer: &Answer) {
+pub(super) fn check(answer: &Answer) {
     for (name, arguments) in &answer.calls {
         let arguments: Value = serde_json::from_str(arguments).unwrap();
         match name.as_str() {

@@ -86,8 +86,12 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
         let at = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?.0;
         Some(json!([merge.get(..at)?, merge.get(at + 1..)?]))
     };
-    let merges: Option<Vec<Value>> = merges.iter().map(pair).collect();
-    let merges = merges.ok_or_else(|| problem(MERGES, SettingProblem::Type))?;
+    // With room for all: what grows lies in memory twice.
+    let mut pairs = Vec::with_capacity(merges.len());
+    for merge in &merges {
+        pairs.push(pair(merge).ok_or_else(|| problem(MERGES, SettingProblem::Type))?);
+    }
+    drop(merges);
     // Where words are tokens as they are, a control token must not be found as one. Those at the end keep their ids
     // without being listed.
     let listed = if words.whole_words {
@@ -102,20 +106,23 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
     } else {
         vocabulary.len()
     };
-    let vocab: Map<String, Value> = vocabulary
-        .iter()
-        .take(listed)
-        .map(|(id, token, _)| (token.to_owned(), Value::from(id)))
-        .collect();
-    vocabulary.file(json!({
+    let mut vocab = Map::with_capacity(listed);
+    let tokens = vocabulary.iter().take(listed);
+    vocab.extend(tokens.map(|(id, token, _)| (token.to_owned(), Value::from(id))));
+    let mut model = json!({
+        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+        "ignore_merges": words.whole_words,
+    });
+    // Put in as they are: the macro would copy them.
+    model["vocab"] = Value::Object(vocab);
+    model["merges"] = Value::Array(pairs);
+    let mut file = vocabulary.file(json!({
         "normalizer": if words.composes { json!({"type": "NFC"}) } else { Value::Null },
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": words.steps},
         "post_processor": vocabulary.around(words.begins)?,
         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": words.whole_words, "vocab": vocab, "merges": merges,
-        },
-    }))
+    }))?;
+    file.insert("model".to_owned(), model);
+    Ok(file)
 }

@@ -5,7 +5,10 @@
 //! # Invariants
 //! Numbers that leave are finite and within their bounds.
 
+use std::collections::BTreeMap;
+
 use anchorhold_kernels::BlockFormat;
+use zeroize::Zeroizing;
 
 use super::settings::Settings;
 use crate::config::rope::FACTOR;
@@ -20,11 +23,17 @@ pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 pub(crate) const SHORT_FACTORS: &str = "rope_factors_short.weight";
 pub(crate) const LONG_FACTORS: &str = "rope_factors_long.weight";
 
+/// All of them.
+pub(super) const FACTORS: [&str; 3] = [ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS];
+
+/// The bytes of those that a file has.
+pub(super) type Numbers = BTreeMap<&'static str, Zeroizing<Vec<u8>>>;
+
 /// One file, its keys and its tensors.
 pub(crate) struct Source<'a> {
     pub(crate) settings: &'a Settings<'a>,
     pub(super) gguf: &'a Gguf<'a>,
-    pub(super) bytes: &'a [u8],
+    pub(super) numbers: &'a Numbers,
 }
 
 impl Source<'_> {
@@ -50,7 +59,7 @@ impl Source<'_> {
             name: ShownName::new(name),
             problem,
         };
-        let (_, format, shape, place) = tensor.listed();
+        let (_, format, shape, _) = tensor.listed();
         if shape != [pairs] {
             return Err(refuse(TensorProblem::Shape {
                 expected: vec![pairs],
@@ -60,7 +69,7 @@ impl Source<'_> {
         let mut numbers = vec![0.0; pairs];
         let read = format
             .filter(|format| *format == BlockFormat::F32)
-            .zip(self.bytes.get(place))
+            .zip(self.numbers.get(name))
             .is_some_and(|(format, bytes)| format.numbers(bytes, &mut numbers));
         if !read {
             return Err(refuse(TensorProblem::Type));

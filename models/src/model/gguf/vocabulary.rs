@@ -125,13 +125,15 @@ impl<'a> Vocabulary<'a> {
 
     /// The tokenizer that the file describes; errors call it `file`.
     pub(super) fn tokenizer(&self, file: &str) -> Result<Tokenizer, LoadError> {
-        let mut tokens: Vec<String> = self.tokens.iter().map(|token| (*token).to_owned()).collect();
+        let mut spelled = None;
         let json = match self.settings.text(MODEL)? {
             Some("gpt2") => byte_level::json(self)?,
             Some("llama") => sentence_piece::json(self)?,
             Some("bert") => {
-                tokens = word_piece::spellings(self);
-                word_piece::json(self, &tokens)?
+                let tokens = word_piece::spellings(self);
+                let json = word_piece::json(self, &tokens)?;
+                spelled = Some(tokens);
+                json
             }
             Some(other) => return Err(unsupported(MODEL, other)),
             None => return Err(problem(MODEL, SettingProblem::Missing)),
@@ -144,11 +146,11 @@ impl<'a> Vocabulary<'a> {
             LoadError::File { .. } => refused(),
             other => other,
         })?;
-        if tokenizer.lists(&tokens) {
-            Ok(tokenizer)
-        } else {
-            Err(refused())
-        }
+        let lists = match &spelled {
+            Some(tokens) => tokenizer.lists(tokens.iter().map(String::as_str)),
+            None => tokenizer.lists(self.tokens.iter().copied()),
+        };
+        if lists { Ok(tokenizer) } else { Err(refused()) }
     }
 
     /// The template and the tokens that it may name.

@@ -2,45 +2,32 @@
 
 use proptest::prelude::*;
 
+use super::pieces::{Begin, read};
 use super::*;
-
-/// Feeds text in pieces, where `place` is where the first call's begin ends.
-fn run(form: Form, text: &str, place: Option<usize>, cuts: &[usize]) -> (String, Vec<(String, String)>) {
-    let mut calls = Calls::new(form);
-    let (mut content, mut found) = (String::new(), Vec::<(String, String)>::new());
-    let (mut at, mut cut) = (0, cuts.iter().cycle());
-    while at < text.len() {
-        let mut end = (at + cut.next().unwrap()).min(text.len());
-        while !text.is_char_boundary(end) {
-            end += 1;
-        }
-        let piece = &text[at..end];
-        let mut out = Vec::new();
-        match place {
-            _ if calls.begun() => calls.push(piece, &mut out),
-            Some(place) if (at..end).contains(&(place - 1)) => {
-                content.push_str(&calls.begin(piece, end - place, &mut out));
-            }
-            _ => content.push_str(&calls.content_of(piece)),
-        }
-        for delta in out {
-            if let Some(name) = delta.name {
-                found.push((name.to_string(), String::new()));
-            }
-            assert_eq!(delta.index + 1, found.len());
-            found[delta.index].1.push_str(&delta.arguments);
-        }
-        at = end;
-    }
-    content.push_str(&calls.finish());
-    assert_eq!(calls.content(), content.len());
-    assert_eq!(calls.any(), !found.is_empty());
-    (content, found)
-}
 
 fn call(name: &str, arguments: &str) -> (String, String) {
     (name.to_owned(), arguments.to_owned())
 }
+
+/// Parts of calls, whole and not, and what stands between.
+const PARTS: [&str; 16] = [
+    "<tool_call>",
+    "</tool_call>",
+    "\n{\"name\": \"",
+    "{\"name\"",
+    ": \"",
+    "f",
+    "\", \"arguments\": ",
+    "\", \"parameters\": ",
+    "{\"a\": [1, \"\\\"}\"]}",
+    "}",
+    "[TOOL_CALLS]",
+    " [{\"name\": \"",
+    "]",
+    "\u{e9} ",
+    "\n",
+    "<tool_",
+];
 
 proptest! {
     #[test]
@@ -51,38 +38,53 @@ proptest! {
              {{\"name\": \"g_2\", \"arguments\": {{}} }}\n</tool_call>"
         );
         let place = hermes.find("<tool_call>").unwrap() + "<tool_call>".len();
-        let (content, found) = run(Form::Hermes, &hermes, Some(place), &cuts);
+        let (content, found) = read(Form::Hermes, &hermes, Begin::Behind(place), &cuts);
         prop_assert_eq!(content, "Wait <tool ");
         prop_assert_eq!(found, [call("f", nasty), call("g_2", "{}")]);
 
         let llama = format!("{{\"name\": \"f\", \"parameters\": {nasty}}}");
-        let (content, found) = run(Form::Llama, &llama, Some("{\"name\"".len()), &cuts);
+        let (content, found) = read(Form::Llama, &llama, Begin::Behind("{\"name\"".len()), &cuts);
         prop_assert_eq!(content, "");
         prop_assert_eq!(found, [call("f", nasty)]);
 
         let mistral = format!(" [{{\"name\": \"f\", \"arguments\": {nasty}}}, {{\"name\": \"g\", \"arguments\": {{\"x\": 1}}}}]");
-        let mut calls = Vec::new();
-        let mut state = Calls::new(Form::Mistral(Some(7)));
-        prop_assert!(*state.content_of("Say <[TOOL") == "Say <[TOOL");
-        prop_assert!(state.begin("", 0, &mut calls).is_empty());
-        let mut rest = mistral.as_str();
-        for cut in cuts.iter().cycle() {
-            let length = rest.char_indices().nth(*cut).map_or(rest.len(), |(at, _)| at);
-            state.push(&rest[..length], &mut calls);
-            rest = &rest[length..];
-            if rest.is_empty() {
-                break;
+        let said = "Say <[TOOL";
+        let text = format!("{said}{mistral}");
+        let (content, found) = read(Form::Mistral(Some(7)), &text, Begin::Token(said.len()), &cuts);
+        prop_assert_eq!(content, said);
+        prop_assert_eq!(found, [call("f", nasty), call("g", "{\"x\": 1}")]);
+        // What may be text or a call is held back until it is known.
+        let (content, found) = read(Form::Llama, &llama, Begin::Held(18), &cuts);
+        prop_assert_eq!(content, "");
+        prop_assert_eq!(found, [call("f", nasty)]);
+    }
+
+    #[test]
+    fn a_text_that_nobody_held_to_a_form_is_read_the_same_in_pieces(
+        parts in prop::collection::vec(prop::sample::select(PARTS.to_vec()), 0..12),
+        place in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec(1usize..9, 1..8),
+    ) {
+        let text = parts.concat();
+        let place = place.index(text.len() + 1);
+        let place = (place.max(1)..text.len()).find(|place| text.is_char_boundary(*place));
+        for form in [Form::Hermes, Form::Llama, Form::Mistral(None), Form::Mistral(Some(7))] {
+            let trigger = form.parts().trigger;
+            let behind = text.find(trigger).filter(|found| !form.parts().anchored || text[..*found].trim().is_empty());
+            let begins = match form.token() {
+                Some(_) => vec![place.map(Begin::Token)],
+                None => vec![place.map(Begin::Held), behind.map(|found| Begin::Behind(found + trigger.len()))],
+            };
+            for begin in begins.into_iter().flatten() {
+                prop_assert_eq!(read(form, &text, begin, &cuts), read(form, &text, begin, &[]), "{:?}", begin);
             }
         }
-        let all = |index| -> String { calls.iter().filter(|call| call.index == index).map(|call| call.arguments.as_str()).collect() };
-        prop_assert_eq!(all(0), nasty);
-        prop_assert_eq!(all(1), "{\"x\": 1}");
     }
 
     #[test]
     fn what_begins_no_call_is_content(text in "[<tol_ca>é{\"nme ]{0,40}", cuts in prop::collection::vec(1usize..5, 1..8)) {
         for form in [Form::Hermes, Form::Llama, Form::Mistral(None)] {
-            let (content, found) = run(form, &text, None, &cuts);
+            let (content, found) = read(form, &text, Begin::Never, &cuts);
             prop_assert_eq!(&content, &text);
             prop_assert!(found.is_empty());
         }
