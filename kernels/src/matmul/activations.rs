@@ -60,6 +60,10 @@ impl<T: Number> Room<T> {
         Self(Buffer::zeroed(0))
     }
 
+    fn wipe(&mut self) {
+        self.0.wipe();
+    }
+
     /// At least `length` numbers, of any value.
     fn at_least(&mut self, length: usize) -> &mut [T] {
         if self.0.len() < length {
@@ -132,6 +136,27 @@ impl Activations {
                 }
             }
         }
+    }
+
+    /// Overwrites the rows, and keeps their room.
+    pub fn wipe(&mut self) {
+        (self.rows, self.width) = (0, 0);
+        let Integers {
+            quants,
+            scales,
+            starts_8,
+            starts_4,
+            halves,
+            sums,
+            ..
+        } = &mut self.integers;
+        for room in [quants, starts_8, starts_4, halves] {
+            room.wipe();
+        }
+        for room in [scales, sums, &mut self.floats.numbers, &mut self.rounded.numbers] {
+            room.wipe();
+        }
+        self.pairs.numbers.wipe();
     }
 
     /// How many rows there are.
