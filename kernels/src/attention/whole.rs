@@ -170,12 +170,14 @@ impl View<'_> {
         let (pages, panels) = (count.div_ceil(LINE), width.div_ceil(LINE));
         let keys = at_least(&mut scratch.keys, pages * width, [0.0; LINE]);
         for (page, rows) in keys.chunks_exact_mut(width).zip(self.keys.chunks(LINE * row)) {
-            for at in rows.len() / row..LINE {
-                page.iter_mut().for_each(|line| line[at] = 0.0);
-            }
-            for (at, numbers) in rows.chunks_exact(row).enumerate() {
-                for (line, number) in page.iter_mut().zip(&numbers[first..][..width]) {
-                    line[at] = *number;
+            for (panel, lines) in page.chunks_mut(LINE).enumerate() {
+                let numbers = first + panel * LINE..first + panel * LINE + lines.len();
+                let mut block = [[0.0; LINE]; LINE];
+                for (line, row) in block.iter_mut().zip(rows.chunks_exact(row)) {
+                    *line = line_of(&row[numbers.clone()]);
+                }
+                for (number, line) in lines.iter_mut().enumerate() {
+                    *line = std::array::from_fn(|at| block[at][number % LINE]);
                 }
             }
         }
@@ -183,9 +185,7 @@ impl View<'_> {
         for (panel, lines) in values.chunks_exact_mut(count).enumerate() {
             let numbers = first + panel * LINE..first + width.min((panel + 1) * LINE);
             for (line, row) in lines.iter_mut().zip(self.values.chunks_exact(row)) {
-                let (used, rest) = line.split_at_mut(numbers.len());
-                used.copy_from_slice(&row[numbers.clone()]);
-                rest.fill(0.0);
+                *line = line_of(&row[numbers.clone()]);
             }
         }
         let most = most_rows(kernels).min(TALLEST);
@@ -233,6 +233,17 @@ impl View<'_> {
         }
         optimization_barrier(&block);
     }
+}
+
+/// The first numbers, or all that there are and zeros.
+#[inline(always)]
+fn line_of(numbers: &[f32]) -> [f32; LINE] {
+    // Of a length that is known: a call of the library's would take longer than the copy.
+    numbers.first_chunk().copied().unwrap_or_else(|| {
+        let mut line = [0.0; LINE];
+        line[..numbers.len()].copy_from_slice(numbers);
+        line
+    })
 }
 
 /// Rows of numbers, each `stride` behind the one before.

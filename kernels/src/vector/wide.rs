@@ -145,14 +145,23 @@ macro_rules! operations {
                 |a, b| max(a, b)
             )));
             let factor = splat(factor);
-            each!(row, |a| exp(mul(sub(a, top), factor)));
-            sum(fold!(
-                row,
-                splat(0.0),
-                0.0,
-                |sum, a| add_(sum, a),
-                |a, b| add_(a, b)
-            ))
+            let (chunks, rest) = row.as_chunks_mut::<LANES>();
+            let mut sums = [splat(0.0); 2];
+            for (index, chunk) in chunks.iter_mut().enumerate() {
+                let share = exp(mul(sub(load(chunk), top), factor));
+                store(chunk, share);
+                sums[index % 2] = add_(sums[index % 2], share);
+            }
+            if !rest.is_empty() {
+                // What fills the last vector up has a share of zero.
+                let mut last = [f32::NEG_INFINITY; LANES];
+                last[..rest.len()].copy_from_slice(rest);
+                let share = exp(mul(sub(load(&last), top), factor));
+                store(&mut last, share);
+                rest.copy_from_slice(&last[..rest.len()]);
+                sums[0] = add_(sums[0], share);
+            }
+            sum(add_(sums[0], sums[1]))
         }
 
         #[target_feature(enable = $features)]
