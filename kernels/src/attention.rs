@@ -8,6 +8,7 @@
 //! - [`scratch`]: what a thread needs for that
 //! - [`tile`]: products of a few rows with a block, and the softmax between them; in [`wide`] for vectors, which are
 //!   [`avx2`]'s or [`avx512`]'s
+//! - [`whole`]: texts in which every row sees every other, without pages
 //!
 //! The order of arithmetic for a row is fixed by positions alone: scores a number of the head at a time, a softmax that
 //! goes on from chunk to chunk of 128 positions, sums a position at a time, and ranges of 512 positions that are
@@ -25,6 +26,7 @@ mod part;
 mod plan;
 mod scratch;
 mod tile;
+mod whole;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
@@ -33,6 +35,7 @@ use crate::disjoint::Disjoint;
 use crate::kv::Sequence;
 use crate::pool::Pool;
 pub use scratch::Workspace;
+pub use whole::{Room, Text, attend_whole};
 
 /// How a layer attends.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,7 +14,7 @@ use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use memmap2::MmapMut;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 /// A large page.
 const LARGE: usize = 2 << 20;
@@ -138,6 +138,13 @@ impl<T: Number> Buffer<T> {
         }
     }
 
+    /// Overwrites all of it, at the speed of `memset`; the barrier keeps the compiler from leaving it out.
+    pub(crate) fn wipe(&mut self) {
+        let bytes = self.bytes_mut();
+        bytes.fill(0);
+        zeroize::optimization_barrier(bytes);
+    }
+
     /// The same memory as bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -173,7 +180,7 @@ impl<T: Number> DerefMut for Buffer<T> {
 impl<T: Number> Drop for Buffer<T> {
     fn drop(&mut self) {
         if self.wipes {
-            self.bytes_mut().zeroize();
+            self.wipe();
         }
     }
 }

@@ -71,6 +71,29 @@ pub fn layer_norm(kernels: Kernels, x: &mut [f32], weight: &[f32], bias: &[f32],
     }
 }
 
+/// Rows of `weight.len()` numbers: [`layer_norm`] of `x + y + y_bias`, in the place of `x`.
+///
+/// # Panics
+/// When `x` and `y` are not equally many whole rows, or a bias is not as long as `weight`.
+pub fn add_layer_norm(
+    kernels: Kernels,
+    x: &mut [f32],
+    (y, y_bias): (&[f32], &[f32]),
+    (weight, bias): (&[f32], &[f32]),
+    epsilon: f32,
+) {
+    check_rows(x, weight.len());
+    assert_eq!(x.len(), y.len(), "as many numbers on both sides");
+    assert!(
+        weight.len() == bias.len() && weight.len() == y_bias.len(),
+        "a bias for each weight"
+    );
+    for (row, more) in x.chunks_exact_mut(weight.len()).zip(y.chunks_exact(weight.len())) {
+        by_set!(kernels, add_both(row, more, y_bias));
+        by_set!(kernels, layer_norm(row, weight, bias, epsilon));
+    }
+}
+
 /// Rows of `width` numbers become shares that add up to 1.
 ///
 /// # Panics
@@ -80,6 +103,12 @@ pub fn softmax(kernels: Kernels, x: &mut [f32], width: usize) {
     for row in x.chunks_exact_mut(width) {
         by_set!(kernels, softmax(row));
     }
+}
+
+/// A row becomes `exp(factor * (x - the largest))`, for a positive factor: what [`softmax`] divides by their sum, which
+/// comes back.
+pub(crate) fn shares(kernels: Kernels, row: &mut [f32], factor: f32) -> f32 {
+    by_set!(kernels, shares(row, factor))
 }
 
 /// `gate = silu(gate) * up`, where `silu(x) = x / (1 + exp(-x))`.
@@ -103,6 +132,17 @@ pub fn gelu_tanh_multiply(kernels: Kernels, gate: &mut [f32], up: &[f32]) {
 /// `x / 2 * (1 + erf(x / sqrt(2)))`, within 2e-7 of `1 + |x|`.
 pub fn gelu(kernels: Kernels, x: &mut [f32]) {
     by_set!(kernels, gelu(x));
+}
+
+/// [`gelu`] of rows of `bias.len()` numbers, to which `bias` is added first.
+///
+/// # Panics
+/// When `x` is no whole number of rows.
+pub fn gelu_of_sum(kernels: Kernels, x: &mut [f32], bias: &[f32]) {
+    check_rows(x, bias.len());
+    for row in x.chunks_exact_mut(bias.len()) {
+        by_set!(kernels, gelu_of_sum(row, bias));
+    }
 }
 
 /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.

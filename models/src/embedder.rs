@@ -3,6 +3,7 @@
 //! Why apart: no sampling, and one vector instead of many.
 //!
 //! - `network`: the BERT family, of layers in `layer`
+//! - `pass`: which thread computes which rows of it, in the memory of `work`
 //! - `causal`: decoders
 //! - `pooling`: from many vectors to one
 //!
@@ -13,7 +14,9 @@
 mod causal;
 mod layer;
 mod network;
+mod pass;
 mod pooling;
+mod work;
 
 use std::fmt;
 

@@ -31,6 +31,14 @@ impl Machine {
         }
     }
 
+    /// The same instructions with no thread but the caller's: for parts of an operation, of which each is a thread's own.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            kernels: self.kernels,
+            pool: Pool::new(1),
+        }
+    }
+
     /// Lets `work` change rows of `width` numbers, some rows at a time. It is told which rows it has.
     pub(crate) fn rows(
         &self,
@@ -52,11 +60,17 @@ impl Machine {
 
     /// Lets threads take parts until none is left.
     pub(crate) fn each<T: Send>(&self, parts: Vec<T>, work: impl Fn(usize, &mut T) + Sync) {
+        self.each_on(parts, |_, index, part| work(index, part));
+    }
+
+    /// As [`Self::each`], with the thread's number first.
+    pub(crate) fn each_on<T: Send>(&self, parts: Vec<T>, work: impl Fn(usize, usize, &mut T) + Sync) {
         // Each part is taken once; the lock only says so to the compiler.
         let parts: Vec<Mutex<T>> = parts.into_iter().map(Mutex::new).collect();
-        self.pool.run(parts.len(), &|index| {
+        self.pool.run_on(parts.len(), &|thread, index| {
             if let Some(part) = parts.get(index) {
-                work(index, &mut part.lock().unwrap_or_else(PoisonError::into_inner));
+                let part = &mut part.lock().unwrap_or_else(PoisonError::into_inner);
+                work(thread, index, part);
             }
         });
     }

@@ -75,6 +75,16 @@ impl Matrix {
         Self::apply_each(machine, activations, [(self, out)]);
     }
 
+    /// As [`Self::apply`] without the bias, for whoever adds that to something else besides.
+    pub(crate) fn multiply(&self, machine: &Machine, activations: &Activations, out: &mut [f32]) {
+        multiply_each(&machine.pool, activations, [(&self.packed, out)]);
+    }
+
+    /// What [`Self::multiply`] leaves to be added, if the matrix has one.
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref().map(Vec::as_slice)
+    }
+
     /// As [`Self::apply`] of several matrices, as one operation.
     pub(crate) fn apply_each<const N: usize>(
         machine: &Machine,

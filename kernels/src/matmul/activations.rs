@@ -8,7 +8,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::panel::{FloatPanel, IntegerPanel, Layout, PairPanel, Spans};
+use super::panel::{FloatPanel, IntegerPanel, Layout, PairPanel, Spans, stride};
 use super::rounding::{self, PairShape, Rounded};
 use crate::cpu::{KernelSet, Kernels};
 use crate::half::{bf16_to_f32, f32_to_bf16};
@@ -25,7 +25,7 @@ pub struct Activations {
     rows: usize,
     width: usize,
     integers: Integers,
-    /// `[input][row]` in each panel.
+    /// `[row][input]`, rows [`stride`] apart.
     floats: Form<f32>,
     /// The same, rounded to the upper half of binary32.
     rounded: Form<f32>,
@@ -59,6 +59,10 @@ struct Room<T: Number>(Buffer<T>);
 impl<T: Number> Room<T> {
     fn new() -> Self {
         Self(Buffer::zeroed(0))
+    }
+
+    fn wipe(&mut self) {
+        self.0.wipe();
     }
 
     /// At least `length` numbers, of any value.
@@ -136,6 +140,27 @@ impl Activations {
         }
     }
 
+    /// Overwrites the rows, and keeps their room.
+    pub fn wipe(&mut self) {
+        (self.rows, self.width) = (0, 0);
+        let Integers {
+            quants,
+            scales,
+            starts_8,
+            starts_4,
+            halves,
+            sums,
+            ..
+        } = &mut self.integers;
+        for room in [quants, starts_8, starts_4, halves] {
+            room.wipe();
+        }
+        for room in [scales, sums, &mut self.floats.numbers, &mut self.rounded.numbers] {
+            room.wipe();
+        }
+        self.pairs.numbers.wipe();
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -197,15 +222,31 @@ impl Activations {
     fn prepare_floats(&mut self, pool: &Pool, values: &[f32]) {
         let layout = Layout::of_floats(self.kernels.set());
         let shape = (self.rows, self.width);
-        columns(pool, &mut self.floats, layout, shape, values, |number| number);
+        plain(
+            pool,
+            &mut self.floats,
+            layout,
+            shape,
+            values,
+            <[f32]>::copy_from_slice,
+        );
     }
 
     fn prepare_rounded(&mut self, pool: &Pool, values: &[f32]) {
         let layout = Layout::of_rounded(self.kernels.set());
         let shape = (self.rows, self.width);
-        columns(pool, &mut self.rounded, layout, shape, values, |number| {
-            bf16_to_f32(f32_to_bf16(number))
-        });
+        plain(
+            pool,
+            &mut self.rounded,
+            layout,
+            shape,
+            values,
+            |target, values| {
+                for (target, number) in target.iter_mut().zip(values) {
+                    *target = bf16_to_f32(f32_to_bf16(*number));
+                }
+            },
+        );
     }
 
     fn prepare_pairs(&mut self, pool: &Pool, values: &[f32]) {
@@ -285,46 +326,42 @@ fn panels_of<'a>(
     rows: usize,
     blocks: usize,
 ) -> (Spans, impl Fn(usize) -> FloatPanel<'a> + Sync) {
-    let spans = form.layout.spans(rows);
+    let (spans, stride) = (form.layout.spans(rows), stride(blocks));
     let panel = move |index: usize| {
         let span = spans.at(index);
         FloatPanel {
             rows: span.rows,
-            values: &form.numbers.0[32 * span.first * blocks..][..32 * span.rows * blocks],
+            stride,
+            values: &form.numbers.0[stride * span.first..][..stride * span.rows],
         }
     };
     (spans, panel)
 }
 
-/// `[input][row]` in each panel.
-fn columns(
+/// Rows as they are, filled up to whole blocks.
+fn plain(
     pool: &Pool,
     form: &mut Form<f32>,
     layout: Layout,
     (rows, width): (usize, usize),
     values: &[f32],
-    round: impl Fn(f32) -> f32 + Sync,
+    put: impl Fn(&mut [f32], &[f32]) + Sync,
 ) {
     if std::mem::replace(&mut form.ready, true) {
         return;
     }
     form.layout = layout;
-    let padded = width.next_multiple_of(32);
-    let mut numbers = form.numbers.at_least(rows * padded);
+    let stride = stride(width.div_ceil(32));
+    let mut numbers = form.numbers.at_least(rows * stride);
     let parts = layout.spans(rows).map(|span| {
-        let target = split(&mut numbers, span.rows * padded);
-        (
-            (target, span.rows),
-            &values[span.first * width..][..span.rows * width],
-        )
+        let target = split(&mut numbers, span.rows * stride);
+        (target, &values[span.first * width..][..span.rows * width])
     });
-    for_parts(pool, rows, parts, |(target, rows), values| {
-        let (used, rest) = target.split_at_mut(*rows * width);
-        rest.fill(0.0);
-        for (row, values) in values.chunks_exact(width).enumerate() {
-            for (target, number) in used[row..].iter_mut().step_by(*rows).zip(values) {
-                *target = round(*number);
-            }
+    for_parts(pool, rows, parts, |target, values| {
+        for (target, values) in target.chunks_exact_mut(stride).zip(values.chunks_exact(width)) {
+            let (used, rest) = target.split_at_mut(width);
+            put(used, values);
+            rest.fill(0.0);
         }
     });
 }

@@ -149,10 +149,53 @@ pub(crate) struct IntegerPanel<'a> {
     pub(crate) sums: &'a [f32],
 }
 
-/// Plain numbers of one panel: `[input][M]`.
+/// Plain numbers of one panel: `[row][input]`, in whole blocks of 32 inputs.
 pub(crate) struct FloatPanel<'a> {
     pub(crate) rows: usize,
+    /// From one row to the next: see [`stride`].
+    pub(crate) stride: usize,
     pub(crate) values: &'a [f32],
+}
+
+impl<'a> FloatPanel<'a> {
+    /// A row's blocks.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [[f32; 32]] {
+        self.values[row * self.stride..][..self.stride].as_chunks().0
+    }
+}
+
+/// How far rows of so many blocks lie apart: by an odd number of lines of the cache, so that the same inputs of rows
+/// beside each other lie in different sets of it.
+pub(crate) const fn stride(blocks: usize) -> usize {
+    32 * blocks + 16
+}
+
+/// Each row's inputs of a block.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Inputs<'a, const M: usize> = [&'a [f32; 32]; M];
+
+/// Each row's blocks. By loops, here and below: a closure that the library calls is not compiled into a kernel, whose
+/// instructions the library has not.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn blocks<'a, const M: usize>(panel: &FloatPanel<'a>) -> [&'a [[f32; 32]]; M] {
+    let mut rows: [&[[f32; 32]]; M] = [&[]; M];
+    for (row, blocks) in rows.iter_mut().enumerate() {
+        *blocks = panel.row(row);
+    }
+    rows
+}
+
+/// Each row's inputs of one of them.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn inputs<'a, const M: usize>(rows: &[&'a [[f32; 32]]; M], block: usize) -> Inputs<'a, M> {
+    let mut inputs: Inputs<'a, M> = [&[0.0; 32]; M];
+    for (inputs, blocks) in inputs.iter_mut().zip(rows) {
+        *inputs = &blocks[block];
+    }
+    inputs
 }
 
 /// Pairs of bf16: `[input / 2][M]`, or `[block][M][16]` for AMX.

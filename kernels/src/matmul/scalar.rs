@@ -7,7 +7,7 @@
 //! integer kernels do the same in the same order, so that their results are equal to the last bit.
 
 use super::Block;
-use super::panel::{FloatPanel, IntegerPanel, PairPanel};
+use super::panel::{FloatPanel, IntegerPanel, PairPanel, stride};
 use crate::half::{bf16_to_f32, f16_to_f32};
 use crate::packed::tile::{LANES, Tile4, Tile4K, Tile6K, Tile8, TileBf16, TileF16, TileF32, WIDE};
 
@@ -132,55 +132,54 @@ pub(super) fn q6k(tiles: &[Tile6K], panel: &IntegerPanel<'_>, out: &mut Block) {
     }
 }
 
-/// One input of all lanes, times the same input of each row.
-fn add_input(out: &mut Block, weights: &[f32; WIDE], inputs: &[f32]) {
-    for (out, input) in out.as_chunks_mut::<WIDE>().0.iter_mut().zip(inputs) {
+/// One input of all lanes, numbered, times the same input of each row.
+fn add_input(out: &mut Block, weights: &[f32; WIDE], panel: &FloatPanel<'_>, input: usize) {
+    let rows = panel.values.chunks_exact(panel.stride);
+    for (out, values) in out.as_chunks_mut::<WIDE>().0.iter_mut().zip(rows) {
         for (out, weight) in out.iter_mut().zip(weights) {
-            *out += weight * input;
+            *out += weight * values[input];
         }
     }
 }
 
 pub(super) fn f32(tiles: &[TileF32], panel: &FloatPanel<'_>, out: &mut Block) {
     out.fill(0.0);
-    let inputs = panel.values.chunks_exact(panel.rows);
-    for (weights, inputs) in tiles.iter().flat_map(|tile| &tile.0).zip(inputs) {
-        add_input(out, weights, inputs);
+    for (input, weights) in tiles.iter().flat_map(|tile| &tile.0).enumerate() {
+        add_input(out, weights, panel, input);
     }
 }
 
 pub(super) fn f16(tiles: &[TileF16], panel: &FloatPanel<'_>, out: &mut Block) {
     out.fill(0.0);
-    let inputs = panel.values.chunks_exact(panel.rows);
-    for (weights, inputs) in tiles.iter().flat_map(|tile| &tile.0).zip(inputs) {
-        add_input(out, &weights.map(f16_to_f32), inputs);
+    for (input, weights) in tiles.iter().flat_map(|tile| &tile.0).enumerate() {
+        add_input(out, &weights.map(f16_to_f32), panel, input);
     }
 }
 
 pub(super) fn bf16(tiles: &[TileBf16], panel: &FloatPanel<'_>, out: &mut Block) {
     out.fill(0.0);
-    let inputs = panel.values.chunks_exact(2 * panel.rows);
-    for (weights, inputs) in tiles.iter().flat_map(|tile| &tile.0).zip(inputs) {
-        let (first, second) = inputs.split_at(panel.rows);
-        add_input(out, &weights.map(|pair| bf16_to_f32(pair[0])), first);
-        add_input(out, &weights.map(|pair| bf16_to_f32(pair[1])), second);
+    for (pair, weights) in tiles.iter().flat_map(|tile| &tile.0).enumerate() {
+        add_input(out, &weights.map(|pair| bf16_to_f32(pair[0])), panel, 2 * pair);
+        add_input(
+            out,
+            &weights.map(|pair| bf16_to_f32(pair[1])),
+            panel,
+            2 * pair + 1,
+        );
     }
 }
 
 /// As [`bf16`], from pairs: for sets whose own kernel is missing.
 pub(super) fn pairs(tiles: &[TileBf16], panel: &PairPanel<'_>, out: &mut Block) {
-    let mut values = zeroize::Zeroizing::new(vec![0f32; 2 * panel.pairs.len()]);
     let rows = panel.rows;
-    for (pair, values) in panel
-        .pairs
-        .chunks_exact(rows)
-        .zip(values.chunks_exact_mut(2 * rows))
-    {
-        for (row, pair) in pair.iter().enumerate() {
-            values[row] = bf16_to_f32(*pair as u16);
-            values[rows + row] = bf16_to_f32((pair >> 16) as u16);
+    let stride = stride(panel.pairs.len() / (16 * rows));
+    let mut values = zeroize::Zeroizing::new(vec![0f32; rows * stride]);
+    for (at, pairs) in panel.pairs.chunks_exact(rows).enumerate() {
+        for (values, pair) in values.chunks_exact_mut(stride).zip(pairs) {
+            values[2 * at] = bf16_to_f32(*pair as u16);
+            values[2 * at + 1] = bf16_to_f32((pair >> 16) as u16);
         }
     }
     let values = &values;
-    bf16(tiles, &FloatPanel { rows, values }, out);
+    bf16(tiles, &FloatPanel { rows, stride, values }, out);
 }

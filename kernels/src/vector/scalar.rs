@@ -41,6 +41,16 @@ pub(crate) fn softmax(row: &mut [f32]) {
     }
 }
 
+pub(crate) fn shares(row: &mut [f32], factor: f32) -> f32 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for x in row.iter_mut() {
+        *x = ((*x - largest) * factor).exp();
+        sum += *x;
+    }
+    sum
+}
+
 pub(crate) fn silu_multiply(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + (-*gate).exp()) * up;
@@ -83,6 +93,12 @@ pub(crate) fn gelu(x: &mut [f32]) {
     }
 }
 
+pub(crate) fn gelu_of_sum(x: &mut [f32], bias: &[f32]) {
+    for (x, bias) in x.iter_mut().zip(bias) {
+        *x = gelu_of(*x + bias);
+    }
+}
+
 pub(crate) const ERF_P: f32 = 0.327_591_1;
 /// For t, t^2 and so on.
 pub(crate) const ERF: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_7, -1.453_152, 1.061_405_4];
@@ -97,6 +113,13 @@ pub(crate) fn soft_cap(x: &mut [f32], cap: f32) {
 pub(crate) fn add(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add_both(x: &mut [f32], y: &[f32], z: &[f32]) {
+    for ((x, y), z) in x.iter_mut().zip(y).zip(z) {
+        *x += y + z;
     }
 }
 

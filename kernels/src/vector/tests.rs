@@ -81,6 +81,22 @@ fn norms() {
                         close(out, expected, 1e-5, 1e-5, "layer_norm");
                     }
                 }
+                let more = numbers(3 * width, size, 4);
+                let mut sums: Vec<f32> = x.iter().zip(&more).map(|(x, more)| x + more).collect();
+                let mut out = x.clone();
+                let nothing = vec![0.0; width];
+                add_layer_norm(kernels, &mut out, (&more, &nothing), (&weight, &bias), 1e-5);
+                layer_norm(kernels, &mut sums, &weight, &bias, 1e-5);
+                assert!(out == sums);
+                let mut twice = x.clone();
+                add_layer_norm(
+                    kernels,
+                    &mut twice,
+                    (&nothing.repeat(3), &more[..width]),
+                    (&weight, &bias),
+                    1e-5,
+                );
+                assert!(twice[..width] == sums[..width]);
             }
         }
     });
@@ -104,6 +120,21 @@ fn softmax_of_any_width() {
                     let sum: f64 = row.iter().map(exp).sum();
                     close(out, row.iter().map(|x| exp(x) / sum), 1e-37, 1e-6, "softmax");
                 }
+                let row = &mut x[..width];
+                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let expected: Vec<f64> = row
+                    .iter()
+                    .map(|x| f64::from((x - largest) * 0.125).exp())
+                    .collect();
+                let sum = shares(kernels, row, 0.125);
+                close(
+                    &[sum],
+                    [expected.iter().sum()].into_iter(),
+                    0.0,
+                    2e-6,
+                    "sum of shares",
+                );
+                close(row, expected.into_iter(), 1e-37, 1e-6, "shares");
             }
         }
     });
@@ -152,6 +183,18 @@ fn activations() {
                     0.5 * x * (1.0 + erf(x / 2f64.sqrt()))
                 });
                 close(&out, expected, 5e-7, 3e-7, "gelu");
+                let mut sums = [&x[..], &x[..]].concat();
+                let mut out = sums.clone();
+                add_bias(kernels, &mut sums, &up);
+                gelu(kernels, &mut sums);
+                gelu_of_sum(kernels, &mut out, &up);
+                close(
+                    &out,
+                    sums.iter().map(|x| f64::from(*x)),
+                    1e-6,
+                    1e-6,
+                    "gelu_of_sum",
+                );
                 let mut out = x.clone();
                 soft_cap(kernels, &mut out, 30.0);
                 close(

@@ -136,6 +136,35 @@ macro_rules! operations {
         }
 
         #[target_feature(enable = $features)]
+        pub(crate) fn shares(row: &mut [f32], factor: f32) -> f32 {
+            let top = splat(largest(fold!(
+                row,
+                splat(f32::NEG_INFINITY),
+                f32::NEG_INFINITY,
+                |sum, a| max(sum, a),
+                |a, b| max(a, b)
+            )));
+            let factor = splat(factor);
+            let (chunks, rest) = row.as_chunks_mut::<LANES>();
+            let mut sums = [splat(0.0); 2];
+            for (index, chunk) in chunks.iter_mut().enumerate() {
+                let share = exp(mul(sub(load(chunk), top), factor));
+                store(chunk, share);
+                sums[index % 2] = add_(sums[index % 2], share);
+            }
+            if !rest.is_empty() {
+                // What fills the last vector up has a share of zero.
+                let mut last = [f32::NEG_INFINITY; LANES];
+                last[..rest.len()].copy_from_slice(rest);
+                let share = exp(mul(sub(load(&last), top), factor));
+                store(&mut last, share);
+                rest.copy_from_slice(&last[..rest.len()]);
+                sums[0] = add_(sums[0], share);
+            }
+            sum(add_(sums[0], sums[1]))
+        }
+
+        #[target_feature(enable = $features)]
         pub(crate) fn silu_multiply(gate: &mut [f32], up: &[f32]) {
             let one = splat(1.0);
             each!(gate, up, |a, b| mul(
@@ -190,6 +219,11 @@ macro_rules! operations {
         }
 
         #[target_feature(enable = $features)]
+        pub(crate) fn gelu_of_sum(x: &mut [f32], bias: &[f32]) {
+            each!(x, bias, |a, b| gelu_of(add_(a, b)));
+        }
+
+        #[target_feature(enable = $features)]
         pub(crate) fn soft_cap(x: &mut [f32], cap: f32) {
             let (twice, one) = (splat(2.0 / cap), splat(1.0));
             let (cap, cap_twice) = (splat(cap), splat(-2.0 * cap));
@@ -202,6 +236,11 @@ macro_rules! operations {
         #[target_feature(enable = $features)]
         pub(crate) fn add(x: &mut [f32], y: &[f32]) {
             scalar::add(x, y);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(crate) fn add_both(x: &mut [f32], y: &[f32], z: &[f32]) {
+            scalar::add_both(x, y, z);
         }
 
         #[target_feature(enable = $features)]

@@ -3,13 +3,12 @@
 //! Why apart: it is the unit that is repeated.
 //!
 //! # Invariants
-//! Texts lie behind each other without padding. A row depends on the rows of its own text, in an order of arithmetic that
-//! others do not change.
+//! A row depends on the rows of its own text, in an order of arithmetic that others do not change. Every matrix has a bias.
 
-use anchorhold_kernels::matmul::Activations;
-use anchorhold_kernels::vector;
-use zeroize::Zeroizing;
+use anchorhold_kernels::attention::{Room, Text, attend_whole};
+use anchorhold_kernels::{Kernels, vector};
 
+use super::work::Work;
 use crate::config::encoder::{Activation, EncoderConfig};
 use crate::machine::Machine;
 use crate::matrix::{Matrix, Rows};
@@ -37,11 +36,31 @@ impl LayerNorm {
         })
     }
 
-    pub(super) fn apply(&self, machine: &Machine, rows: &mut [f32]) {
-        machine.rows(self.weight.len(), rows, |_, rows| {
-            vector::layer_norm(machine.kernels, rows, &self.weight, &self.bias, self.epsilon);
+    pub(super) fn apply(&self, kernels: Kernels, rows: &mut [f32]) {
+        vector::layer_norm(kernels, rows, &self.weight, &self.bias, self.epsilon);
+    }
+
+    /// Adds `more` and its bias to the rows, and normalises them.
+    fn add(&self, machine: &Machine, rows: &mut [f32], more: &[f32], more_bias: Option<&[f32]>) {
+        let (width, norm) = (self.weight.len(), (&self.weight[..], &self.bias[..]));
+        let Some(more_bias) = more_bias else {
+            return;
+        };
+        machine.rows(width, rows, |range, rows| {
+            let more = &more[range.start * width..range.end * width];
+            vector::add_layer_norm(machine.kernels, rows, (more, more_bias), norm, self.epsilon);
         });
     }
+}
+
+/// What some rows of one text look at.
+pub(super) struct Seen<'a> {
+    /// Of these rows.
+    pub(super) queries: &'a [f32],
+    /// Of all rows of the text.
+    pub(super) keys: &'a [f32],
+    /// Of all rows of the text.
+    pub(super) values: &'a [f32],
 }
 
 pub(super) struct Layer {
@@ -90,104 +109,79 @@ impl Layer {
         })
     }
 
-    /// Changes the rows of texts of these lengths.
-    pub(super) fn apply(
-        &self,
-        machine: &Machine,
-        activations: &mut Activations,
-        lengths: &[usize],
-        rows: &mut [f32],
-    ) {
-        let count = rows.len() / self.width;
-        let product = |activations: &Activations, matrix: &Matrix| {
-            let mut out: Rows = Zeroizing::new(vec![0.0; count * matrix.outputs()]);
-            matrix.apply(machine, activations, &mut out);
-            out
-        };
-        let inputs = [&self.query, &self.key, &self.value];
-        activations.prepare(&machine.pool, &inputs.map(Matrix::precision), self.width, rows);
-        let [queries, keys, values] = inputs.map(|matrix| product(activations, matrix));
-        let attended = self.attend(machine, lengths, &queries, &keys, &values);
-        activations.prepare(&machine.pool, &[self.output.precision()], self.width, &attended);
-        vector::add(machine.kernels, rows, &product(activations, &self.output));
-        self.attention_norm.apply(machine, rows);
-        activations.prepare(&machine.pool, &[self.up.precision()], self.width, rows);
-        let mut inner = product(activations, &self.up);
+    /// Queries, keys and values of rows.
+    pub(super) fn project(&self, machine: &Machine, work: &mut Work, rows: &[f32], out: [&mut [f32]; 3]) {
+        let matrices = [&self.query, &self.key, &self.value];
+        let precisions = matrices.map(Matrix::precision);
+        let activations = &mut work.activations;
+        activations.prepare(&machine.pool, &precisions, self.width, rows);
+        let [queries, keys, values] = out;
+        let products = [(&self.query, queries), (&self.key, keys), (&self.value, values)];
+        Matrix::apply_each(machine, activations, products);
+    }
+
+    /// Changes rows by what their queries see in their texts.
+    pub(super) fn apply(&self, machine: &Machine, work: &mut Work, seen: &[Seen<'_>], rows: &mut [f32]) {
+        let Work {
+            activations,
+            room,
+            attended,
+            inner,
+            product,
+        } = work;
+        let (pool, count) = (&machine.pool, rows.len() / self.width);
+        let attended = attended.first(rows.len());
+        self.attend(machine, room, seen, attended);
+        activations.prepare(pool, &[self.output.precision()], self.width, attended);
+        let product = product.first(rows.len());
+        self.output.multiply(machine, activations, product);
+        self.attention_norm
+            .add(machine, rows, product, self.output.bias());
+        activations.prepare(pool, &[self.up.precision()], self.width, rows);
         let width = self.up.outputs();
-        machine.rows(width, &mut inner, |_, rows| self.activate(machine, rows));
-        activations.prepare(&machine.pool, &[self.down.precision()], width, &inner);
-        vector::add(machine.kernels, rows, &product(activations, &self.down));
-        self.output_norm.apply(machine, rows);
+        let inner = inner.first(count * width);
+        self.up.multiply(machine, activations, inner);
+        machine.rows(width, inner, |_, rows| self.activate(machine, rows));
+        activations.prepare(pool, &[self.down.precision()], width, inner);
+        self.down.multiply(machine, activations, product);
+        self.output_norm.add(machine, rows, product, self.down.bias());
     }
 
     /// Every row attends to every row of its text, head by head.
-    fn attend(
-        &self,
-        machine: &Machine,
-        lengths: &[usize],
-        queries: &[f32],
-        keys: &[f32],
-        values: &[f32],
-    ) -> Rows {
-        let (width, head_width) = (self.width, self.head_width);
-        let scale = 1.0 / (head_width as f32).sqrt();
-        let mut output: Rows = Zeroizing::new(vec![0.0; queries.len()]);
-        // Keys across, text by text, so that a number of the query meets the keys of all positions side by side.
-        let mut across: Rows = Zeroizing::new(vec![0.0; keys.len()]);
-        // For each row, where its text begins and how many rows that has.
-        let mut texts = Vec::with_capacity(queries.len() / width);
-        for count in lengths {
-            let first = texts.len();
-            texts.extend(std::iter::repeat_n((first, *count), *count));
-            let range = first * width..(first + count) * width;
-            let across = &mut across[range.clone()];
-            for (position, key) in keys[range].chunks_exact(width).enumerate() {
-                for (place, number) in across[position..].iter_mut().step_by(*count).zip(key) {
-                    *place = *number;
-                }
-            }
+    fn attend(&self, machine: &Machine, room: &Room, seen: &[Seen<'_>], attended: &mut [f32]) {
+        let heads = self.width / self.head_width;
+        let scale = 1.0 / (self.head_width as f32).sqrt();
+        let mut left = attended;
+        let mut texts = Vec::with_capacity(seen.len());
+        for seen in seen {
+            let (out, rest) = left.split_at_mut(seen.queries.len());
+            left = rest;
+            texts.push(Text {
+                queries: seen.queries,
+                keys: seen.keys,
+                values: seen.values,
+                out,
+            });
         }
-        let longest = lengths.iter().copied().max().unwrap_or_default();
-        machine.rows(width, &mut output, |range, output| {
-            let mut room: Rows = Zeroizing::new(vec![0.0; longest]);
-            for (row, output) in range.zip(output.chunks_exact_mut(width)) {
-                let (first, count) = texts[row];
-                let scores = &mut room[..count];
-                let across = &across[first * width..][..count * width];
-                let values = &values[first * width..][..count * width];
-                let query = &queries[row * width..][..width];
-                let heads = query
-                    .chunks_exact(head_width)
-                    .zip(output.chunks_exact_mut(head_width));
-                for (head, (query, output)) in heads.enumerate() {
-                    scores.fill(0.0);
-                    let keys = across[head * head_width * count..].chunks_exact(count);
-                    for (number, keys) in query.iter().zip(keys) {
-                        let number = number * scale;
-                        scores
-                            .iter_mut()
-                            .zip(keys)
-                            .for_each(|(score, key)| *score += number * key);
-                    }
-                    vector::softmax(machine.kernels, scores, count);
-                    let values = values[head * head_width..].chunks(width);
-                    for (share, value) in scores.iter().zip(values) {
-                        output
-                            .iter_mut()
-                            .zip(value)
-                            .for_each(|(sum, value)| *sum += share * value);
-                    }
-                }
-            }
-        });
-        output
+        let shape = (heads, self.head_width);
+        attend_whole(machine.kernels, &machine.pool, room, shape, scale, &mut texts);
     }
 
-    fn activate(&self, machine: &Machine, values: &mut [f32]) {
+    fn activate(&self, machine: &Machine, rows: &mut [f32]) {
+        let kernels = machine.kernels;
+        let Some(bias) = self.up.bias() else {
+            return;
+        };
         match self.activation {
-            Activation::Gelu => vector::gelu(machine.kernels, values),
-            Activation::GeluTanh => vector::gelu_tanh(machine.kernels, values),
-            Activation::Relu => values.iter_mut().for_each(|value| *value = value.max(0.0)),
+            Activation::Gelu => vector::gelu_of_sum(kernels, rows, bias),
+            Activation::GeluTanh => {
+                vector::add_bias(kernels, rows, bias);
+                vector::gelu_tanh(kernels, rows);
+            }
+            Activation::Relu => {
+                vector::add_bias(kernels, rows, bias);
+                rows.iter_mut().for_each(|value| *value = value.max(0.0));
+            }
         }
     }
 }

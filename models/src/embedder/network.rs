@@ -6,11 +6,13 @@
 //! Every tensor has been checked against the configuration. Callers give at least one id and not more than
 //! the context; a slip is a [`ComputeError`].
 
-use anchorhold_kernels::matmul::Activations;
+use std::sync::{Mutex, PoisonError};
+
 use anchorhold_kernels::vector;
 use zeroize::Zeroizing;
 
 use super::layer::{Layer, LayerNorm};
+use super::pass::{self, Scratch};
 use super::pooling::Pool;
 use crate::config::encoder::EncoderConfig;
 use crate::config::sentence::{Pooling, SentenceConfig};
@@ -25,12 +27,13 @@ use crate::weights::Weights;
 pub(super) struct Network {
     config: EncoderConfig,
     words: Matrix,
-    positions: Matrix,
-    types: Matrix,
+    /// A row for each position, to which that of the only type of texts is added.
+    positions: Rows,
     norm: LayerNorm,
     layers: Vec<Layer>,
     parameters: u64,
     machine: Machine,
+    scratch: Mutex<Scratch>,
     /// Reads of the table of words tell which rows they are of.
     gathers_plainly: bool,
 }
@@ -41,13 +44,15 @@ impl Network {
         config: EncoderConfig,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
+        let shape = (config.vocabulary, config.width);
+        let words = Matrix::load(&mut weights, "embeddings.word_embeddings", shape, false, None)?;
         let mut table = |name: &str, rows: usize| {
-            let name = format!("embeddings.{name}");
-            Matrix::load(&mut weights, &name, (rows, config.width), false, None)
+            weights.take(&format!("embeddings.{name}.weight"), &[rows, config.width])
         };
-        let words = table("word_embeddings", config.vocabulary)?;
-        let positions = table("position_embeddings", config.positions)?;
+        let mut positions = table("position_embeddings", config.positions)?;
         let types = table("token_type_embeddings", config.types)?;
+        let only = types.get(..config.width).ok_or(LoadError::Compute)?;
+        vector::add_bias(options.kernels, &mut positions, only);
         let norm = LayerNorm::load(&mut weights, "embeddings.LayerNorm", &config)?;
         let layers = (0..config.layers)
             .map(|index| Layer::load(&mut weights, &config, index, options.quantise))
@@ -55,15 +60,16 @@ impl Network {
         // Saved by older versions of transformers and by training heads; no vector depends on them.
         let parameters =
             weights.finish(|name| name == "embeddings.position_ids" || name.starts_with("pooler.dense."))?;
+        let machine = Machine::new(options);
         Ok(Self {
             config,
             words,
             positions,
-            types,
             norm,
             layers,
             parameters,
-            machine: Machine::new(options),
+            scratch: Mutex::new(Scratch::new(&machine)),
+            machine,
             gathers_plainly: options.dangerously_plain_gather,
         })
     }
@@ -83,6 +89,19 @@ impl Network {
         sentence: &SentenceConfig,
         pooling: Pooling,
     ) -> Result<Vec<Rows>, ComputeError> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let vectors = self.passes(&mut scratch, texts, sentence, pooling);
+        scratch.wipe();
+        vectors
+    }
+
+    fn passes(
+        &self,
+        scratch: &mut Scratch,
+        texts: &[Ids],
+        sentence: &SentenceConfig,
+        pooling: Pooling,
+    ) -> Result<Vec<Rows>, ComputeError> {
         let width = self.config.width;
         let mut vectors = Vec::with_capacity(texts.len());
         let mut left = texts;
@@ -94,8 +113,7 @@ impl Network {
             });
             // A longer one has a pass of its own.
             let (now, later) = left.split_at(fitting.count().max(1));
-            let rows = self.hidden(now)?;
-            let mut rows = &rows[..];
+            let mut rows = self.pass(scratch, now)?;
             for ids in now {
                 let (own, rest) = rows.split_at(ids.len() * width);
                 let mut pool = Pool::new(pooling, width);
@@ -109,31 +127,39 @@ impl Network {
     }
 
     /// One row for each token, text behind text.
-    pub(super) fn hidden(&self, texts: &[Ids]) -> Result<Rows, ComputeError> {
+    fn pass<'a>(&self, scratch: &'a mut Scratch, texts: &[Ids]) -> Result<&'a [f32], ComputeError> {
         let context = self.config.context();
         if texts.iter().any(|ids| ids.is_empty() || ids.len() > context) {
             return Err(ComputeError);
         }
         let (machine, width) = (&self.machine, self.config.width);
         let ids: Ids = Zeroizing::new(texts.iter().flat_map(|ids| ids.iter().copied()).collect());
-        let mut rows: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
-        self.words
-            .gather(machine, &ids, self.gathers_plainly, &mut rows)?;
-        // Which positions there are is told by the lengths alone.
-        let first = u32::try_from(self.config.first_position).map_err(|_| ComputeError)?;
-        let positions: Vec<u32> = texts.iter().flat_map(|ids| (first..).take(ids.len())).collect();
-        let mut more: Rows = Zeroizing::new(vec![0.0; ids.len() * width]);
-        self.positions.gather(machine, &positions, true, &mut more)?;
-        vector::add(machine.kernels, &mut rows, &more);
-        let first = more.get_mut(..width).ok_or(ComputeError)?;
-        self.types.gather(machine, &[0], true, first)?;
-        vector::add_bias(machine.kernels, &mut rows, first);
-        self.norm.apply(machine, &mut rows);
         let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
-        let mut activations = Activations::new(machine.kernels);
-        for layer in &self.layers {
-            layer.apply(machine, &mut activations, &lengths, &mut rows);
-        }
-        Ok(rows)
+        let numbers = ids.len() * width;
+        self.words
+            .gather(machine, &ids, self.gathers_plainly, scratch.rows(numbers))?;
+        // Which positions there are is told by the lengths alone.
+        let first = self.config.first_position;
+        let positions: Vec<usize> = lengths
+            .iter()
+            .flat_map(|length| (first..).take(*length))
+            .collect();
+        pass::run(machine, scratch, width, &lengths, &self.layers, |range, rows| {
+            let positions = positions.get(range).unwrap_or_default();
+            for (row, position) in rows.chunks_exact_mut(width).zip(positions) {
+                if let Some(more) = self.positions.chunks_exact(width).nth(*position) {
+                    vector::add(machine.kernels, row, more);
+                }
+            }
+            self.norm.apply(machine.kernels, rows);
+        });
+        Ok(scratch.rows(numbers))
+    }
+
+    #[cfg(test)]
+    pub(super) fn hidden(&self, texts: &[Ids]) -> Result<Rows, ComputeError> {
+        let mut scratch = Scratch::new(&self.machine);
+        let rows = self.pass(&mut scratch, texts)?;
+        Ok(Zeroizing::new(rows.to_vec()))
     }
 }

@@ -80,5 +80,10 @@ pub(crate) const KV_CONTEXTS: usize = 32;
 /// Tokens of texts that an encoder computes in one pass, when one text alone is not longer: beyond, weights are read so
 /// seldom that nothing is gained.
 pub(crate) const EMBEDDING_ROWS: usize = 1_024;
+/// Tokens that one thread of an encoder takes through a layer at a time, at most: so many stay in its second cache.
+pub(crate) const EMBEDDING_ROWS_PART: usize = 128;
+/// Tokens a thread from which on each thread takes some through a layer by itself. With fewer, reading all weights costs more
+/// than waiting for each other.
+pub(crate) const EMBEDDING_ROWS_ALONE: usize = 24;
 /// Most texts of one embedding call: the OpenAI interface allows 2,048.
 pub(crate) const EMBEDDING_TEXTS: usize = 2_048;
