@@ -82,6 +82,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("gguf", ours::gguf, 32, 16, 16),
     Target::new("wrapped-key", ours::wrapped_key, 4, 64, 64),
     // A grammar's automaton may have 50,000 states of 400 bytes, and its symbols take some MiB.
+    #[cfg(feature = "engine")]
     Target::new("schema", ours::schema, 4, 65536, 0),
+    #[cfg(feature = "engine")]
     Target::new("calls", ours::calls, 4, 64, 64),
 ];

@@ -122,10 +122,12 @@ pub(super) fn gguf(bytes: &[u8]) {
     anchorhold_models::gguf::fuzzing::tables(bytes);
 }
 
+#[cfg(feature = "engine")]
 pub(super) fn schema(bytes: &[u8]) {
     anchorhold_models::constraint::fuzzing::schema(bytes);
 }
 
+#[cfg(feature = "engine")]
 pub(super) fn calls(bytes: &[u8]) {
     anchorhold_models::tools::fuzzing::calls(bytes);
 }

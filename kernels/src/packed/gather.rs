@@ -36,7 +36,7 @@ use crate::memory::Buffer;
 use crate::pool::Pool;
 
 /// Rows found in one pass over the weights, at most.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 512;
 /// Bytes of the strips they are found in: they stay in a core's second cache.
 const KEPT: usize = 256 << 10;
 /// Groups of outputs that are read between two writes of a strip.
