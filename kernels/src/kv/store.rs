@@ -46,8 +46,15 @@ impl Writer {
             KvPrecision::F16 | KvPrecision::Bf16 => {
                 let width = self.layout.width;
                 let converted = self.convert(rows);
+                let lines = keys.chunks_exact_mut(POSITIONS);
+                if converted.len() == width {
+                    for (unit, line) in converted.iter().zip(lines) {
+                        line[first] ^= *unit;
+                    }
+                    return;
+                }
                 // Line by line, because a key's numbers are one to a line.
-                for (number, line) in keys.chunks_exact_mut(POSITIONS).take(width).enumerate() {
+                for (number, line) in lines.take(width).enumerate() {
                     for (to, key) in line[first..].iter_mut().zip(converted.chunks_exact(width)) {
                         *to ^= key[number];
                     }

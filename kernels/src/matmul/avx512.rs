@@ -100,6 +100,7 @@ fn scale<const M: usize, const PART: usize, const PARTS: usize>(
     weights: Weights,
     rows: &Scales<'_, M>,
 ) {
+    #[allow(clippy::needless_range_loop)] // indices keep all in registers
     for m in PART * M / PARTS..(PART + 1) * M / PARTS {
         scales[m] = if M < ENOUGH {
             _mm512_mul_ps(weights.scale, _mm512_set1_ps(rows.values[m]))
