@@ -175,23 +175,26 @@ fn answers_of_a_model_that_tells_stories_fulfil_their_schemas() {
 fn any_object_is_an_object_as_far_as_it_comes() {
     let decoder = testdata::byte_level(HERMES);
     let mut ended = 0;
-    for seed in 0..24 {
+    // Of random weights one in thirty ends its object by then.
+    for seed in 0..200 {
         let answer = whole(&decoder, begin(&decoder, Output::Json(Format::Object), seed, 120)).unwrap();
-        match answer.reason {
-            FinishReason::Stop => {
-                let value: Value = serde_json::from_str(&answer.text).unwrap();
+        let parsed = serde_json::from_str::<Value>(&answer.text);
+        // JSON has numbers that the library does not hold.
+        let too_large = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
+        match (answer.reason, parsed) {
+            (FinishReason::Stop, Ok(value)) => {
                 assert!(value.is_object(), "{}", answer.text);
                 ended += 1;
             }
-            _ => {
-                // What came can be gone on with: JSON that breaks off, and not JSON that is wrong.
-                let parsed = serde_json::from_str::<Value>(&answer.text);
-                assert!(
-                    parsed.as_ref().is_ok() || parsed.is_err_and(|error| error.is_eof()),
-                    "{}",
-                    answer.text
-                );
-            }
+            (FinishReason::Stop, Err(error)) => assert!(too_large(&error), "{}", answer.text),
+            // What came can be gone on with: JSON that breaks off, and not JSON that is wrong.
+            (_, parsed) => assert!(
+                parsed
+                    .as_ref()
+                    .map_or_else(|error| error.is_eof() || too_large(error), |_| true),
+                "{}",
+                answer.text
+            ),
         }
     }
     assert!(ended > 0);
