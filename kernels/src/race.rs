@@ -12,8 +12,8 @@
 //! needs no other output's number before it, and is the same alone and in any batch.
 //!
 //! # Invariants
-//! Scores are the same for every set of instructions: no operation is fused. The lowest of equals wins. No branch and no
-//! address depends on a logit.
+//! Scores are the same for every set of instructions: no operation is fused. The lowest of equals wins. No address depends
+//! on a logit; what is better is selected, not gone to.
 
 #![allow(unsafe_code)]
 
@@ -145,6 +145,15 @@ impl Lead {
         // The difference's sign, of numbers of 65 bits.
         let less = (!other.0 & self.0) | (!(other.0 ^ self.0) & self.0.wrapping_sub(other.0).wrapping_neg());
         std::hint::black_box((less >> 63) as u32).wrapping_neg()
+    }
+}
+
+impl Lead {
+    /// The better of both, and all ones where that is the other, without a branch.
+    pub(crate) fn or(self, other: Self) -> (Self, u32) {
+        let better = other.beats(self);
+        let mask = u64::from(better) | u64::from(better) << 32;
+        (Self((other.0 & mask) | (self.0 & !mask)), better)
     }
 }
 

@@ -82,6 +82,11 @@ impl<T: Number> Form<T> {
             numbers: Room::new(),
         }
     }
+
+    fn wipe(&mut self) {
+        self.ready = false;
+        self.numbers.wipe();
+    }
 }
 
 impl Activations {
@@ -142,23 +147,37 @@ impl Activations {
 
     /// Overwrites the rows, and keeps their room.
     pub fn wipe(&mut self) {
-        (self.rows, self.width) = (0, 0);
+        // Every field by name: none that is added can be left out.
+        let Self {
+            kernels: _,
+            rows,
+            width,
+            integers,
+            floats,
+            rounded,
+            pairs,
+        } = self;
         let Integers {
+            ready,
+            layout: _,
             quants,
             scales,
+            powers,
             starts_8,
             starts_4,
             halves,
             sums,
-            ..
-        } = &mut self.integers;
+        } = integers;
+        (*rows, *width, *ready) = (0, 0, false);
         for room in [quants, starts_8, starts_4, halves] {
             room.wipe();
         }
-        for room in [scales, sums, &mut self.floats.numbers, &mut self.rounded.numbers] {
+        for room in [scales, powers, sums] {
             room.wipe();
         }
-        self.pairs.numbers.wipe();
+        floats.wipe();
+        rounded.wipe();
+        pairs.wipe();
     }
 
     /// How many rows there are.
@@ -392,4 +411,55 @@ fn for_parts<'a, T: Send>(
         let (part, values) = &parts[index];
         work(&mut part.lock().unwrap_or_else(PoisonError::into_inner), values);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::{numbers, sets};
+
+    /// Bytes other than zero of each room.
+    fn left(activations: &Activations) -> [usize; 10] {
+        fn of<T: Number>(room: &Room<T>) -> usize {
+            room.0.bytes().iter().filter(|byte| **byte != 0).count()
+        }
+        let Integers {
+            quants,
+            scales,
+            powers,
+            starts_8,
+            starts_4,
+            halves,
+            sums,
+            ..
+        } = &activations.integers;
+        [
+            of(quants),
+            of(scales),
+            of(powers),
+            of(starts_8),
+            of(starts_4),
+            of(halves),
+            of(sums),
+            of(&activations.floats.numbers),
+            of(&activations.rounded.numbers),
+            of(&activations.pairs.numbers),
+        ]
+    }
+
+    #[test]
+    fn nothing_of_rows_is_left_once_wiped() {
+        let values = numbers(20 * 512, 3.0, 4);
+        for kernels in sets("nothing_of_rows_is_left_once_wiped") {
+            let mut activations = Activations::new(kernels);
+            activations.prepare(&Pool::new(2), &Precision::ALL, 512, &values);
+            let before = left(&activations);
+            // bf16 has one of two forms.
+            assert!(before[..8].iter().all(|bytes| *bytes > 0), "{before:?}");
+            assert!(before[8] + before[9] > 0, "{before:?}");
+            activations.wipe();
+            assert_eq!(left(&activations), [0; 10]);
+            assert_eq!(activations.rows(), 0);
+        }
+    }
 }

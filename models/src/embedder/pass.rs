@@ -51,8 +51,11 @@ impl Scratch {
             values: two(),
             together: Work::new(machine),
             alone: (0..machine.pool.threads())
-                .map(|_| machine.alone())
-                .map(|alone| Mutex::new((machine.alone(), Work::new(&alone))))
+                .map(|_| {
+                    let alone = machine.alone();
+                    let work = Work::new(&alone);
+                    Mutex::new((alone, work))
+                })
                 .collect(),
         }
     }

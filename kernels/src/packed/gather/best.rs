@@ -50,8 +50,8 @@ impl<T: Tile> Best<T> {
         let leads = self.leads.chunks_mut(T::OUTPUTS).zip(best.chunks(T::OUTPUTS));
         for ((found, wanted), (leads, best)) in strips.zip(leads) {
             wanted.set::<T>(leads.iter_mut().zip(best).map(|(lead, best)| {
-                let better = best.beats(*lead);
-                *lead = (*lead).max(*best);
+                let better;
+                (*lead, better) = lead.or(*best);
                 (best.output(), better)
             }));
             select::<T>(kernels, T::bytes_of_mut(found), &groups, wanted);
@@ -60,7 +60,8 @@ impl<T: Tile> Best<T> {
 
     /// Who leads a race among all that several have seen, and that output's weights, into `out`.
     pub(crate) fn of_all(all: &[&Self], race: usize, out: &mut [f32]) -> Lead {
-        let lead = all.iter().map(|some| some.leads[race]).max().unwrap_or_default();
+        let leads = all.iter().map(|some| some.leads[race]);
+        let lead = leads.fold(Lead::NONE, |lead, other| lead.or(other).0);
         let Some(depth) = all.first().map(|some| some.depth) else {
             return lead;
         };
