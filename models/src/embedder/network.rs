@@ -95,6 +95,23 @@ impl Network {
         vectors
     }
 
+    /// What calls leave in the memory that is kept: see [`Scratch::left`].
+    #[cfg(test)]
+    pub(super) fn left(&self) -> (usize, usize) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.left()
+    }
+
+    /// The same in the middle of a call.
+    #[cfg(test)]
+    pub(super) fn left_within(&self, texts: &[Ids]) -> (usize, usize) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(self.pass(&mut scratch, texts).is_ok());
+        let left = scratch.left();
+        scratch.wipe();
+        left
+    }
+
     fn passes(
         &self,
         scratch: &mut Scratch,

@@ -79,6 +79,25 @@ impl Scratch {
         }
     }
 
+    /// Areas that were written since they were wiped, and the numbers in all that are not zero.
+    #[cfg(test)]
+    pub(super) fn left(&mut self) -> (usize, usize) {
+        let Self {
+            rows,
+            queries,
+            keys: [keys, other_keys],
+            values: [values, other_values],
+            together,
+            alone,
+        } = self;
+        let areas = [rows, queries, keys, other_keys, values, other_values].map(|area| area.left());
+        let alone = alone
+            .iter_mut()
+            .map(|alone| alone.get_mut().unwrap_or_else(PoisonError::into_inner).1.left());
+        let all = areas.into_iter().chain([together.left()]).chain(alone);
+        all.fold((0, 0), |sum, area| (sum.0 + area.0, sum.1 + area.1))
+    }
+
     /// Rows of a pass, to begin with or as it left them.
     pub(super) fn rows(&mut self, numbers: usize) -> &mut [f32] {
         self.rows.first(numbers)

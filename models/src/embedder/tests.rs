@@ -98,6 +98,25 @@ fn vectors_are_the_same_bit_for_bit_alone_and_in_any_company() {
 }
 
 #[test]
+fn nothing_of_a_text_is_left_in_the_memory_that_is_kept() {
+    let (network, sentence, _) = tiny_encoder(
+        "bert",
+        &LoadOptions {
+            threads: 2,
+            ..LoadOptions::default()
+        },
+    );
+    let texts = many_texts(64);
+    // By all threads together, and by each by itself.
+    for texts in [&texts[..1], &texts[..20]] {
+        let (areas, numbers) = network.left_within(texts);
+        assert!(areas > 6 && numbers > 0, "{areas} {numbers}");
+        network.embed(texts, &sentence, Pooling::Mean).unwrap();
+        assert_eq!(network.left(), (0, 0));
+    }
+}
+
+#[test]
 fn settings_of_encoders_that_are_not_built_are_refused() {
     let config: Value = testdata::json(testdata::tiny("xlm-roberta").join("config.json"));
     let read = |key: &str, value: Value| {

@@ -45,6 +45,15 @@ impl Area {
     }
 }
 
+#[cfg(test)]
+impl Area {
+    /// Whether it was given out since it was wiped, and the numbers in it that are not zero.
+    pub(super) fn left(&self) -> (usize, usize) {
+        let numbers = self.numbers.iter().filter(|number| **number != 0.0);
+        (usize::from(self.used > 0), numbers.count())
+    }
+}
+
 /// What rows become on their way through a layer.
 pub(super) struct Work {
     pub(super) activations: Activations,
@@ -67,10 +76,26 @@ impl Work {
     }
 
     pub(super) fn wipe(&mut self) {
-        self.activations.wipe();
-        self.room.wipe();
-        for area in [&mut self.attended, &mut self.inner, &mut self.product] {
+        let Self {
+            activations,
+            room,
+            attended,
+            inner,
+            product,
+        } = self;
+        activations.wipe();
+        room.wipe();
+        for area in [attended, inner, product] {
             area.wipe();
         }
+    }
+
+    /// Areas that were written, and the numbers in them that are not zero.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> (usize, usize) {
+        [&self.attended, &self.inner, &self.product]
+            .into_iter()
+            .map(Area::left)
+            .fold((0, 0), |sum, area| (sum.0 + area.0, sum.1 + area.1))
     }
 }
