@@ -1,8 +1,9 @@
 //! Threads that take part in one operation at a time.
 //!
 //! Why apart: an operation takes tens of microseconds, hundreds follow one another for each token, and a general pool
-//! hands work over too slowly. Here a call hands out parts by a counter, workers spin for a moment before they sleep,
-//! and whoever calls works too.
+//! hands work over too slowly. Here each thread begins with parts that follow one another, so that what it reads next is
+//! what its core already fetches, and helps others when it is done; workers spin for a moment before they sleep, and
+//! whoever calls works too.
 //!
 //! # Invariants
 //! When [`Pool::run`] returns, or panics, no worker touches what it was given. Each part is run exactly once, unless
@@ -40,8 +41,8 @@ struct Apart<T>(T);
 struct Shared {
     /// Which operation it is, whether workers may enter, and how many are inside: see [`Gate`].
     gate: Apart<AtomicU64>,
-    /// The next part that nobody took.
-    next: Apart<AtomicUsize>,
+    /// For each thread, which parts are left of those that it begins with: see [`Range`].
+    ranges: Box<[Apart<AtomicU64>]>,
     /// Written while the gate is closed and nobody is inside, read by those inside.
     job: UnsafeCell<Job>,
     /// Workers that sleep and that nobody called since.
@@ -55,7 +56,6 @@ struct Shared {
 #[derive(Clone, Copy)]
 struct Job {
     work: *const Work,
-    parts: usize,
 }
 
 /// The word that orders everything: a number of the operation, whether it is open, and how many workers are inside.
@@ -71,6 +71,37 @@ impl Gate {
 
     fn number(word: u64) -> u64 {
         word >> 32
+    }
+}
+
+/// Parts from a first to an end, in one word, so that each is taken once: its thread takes the first, others the last.
+struct Range;
+
+impl Range {
+    fn word(first: usize, end: usize) -> u64 {
+        (first as u64) << 32 | end as u64
+    }
+
+    fn parts(word: u64) -> std::ops::Range<usize> {
+        (word >> 32) as usize..(word & u64::from(u32::MAX)) as usize
+    }
+
+    fn first(range: &AtomicU64) -> Option<usize> {
+        let shorter = |word| {
+            let parts = Self::parts(word);
+            (!parts.is_empty()).then(|| Self::word(parts.start + 1, parts.end))
+        };
+        let taken = range.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
+        taken.ok().map(|word| Self::parts(word).start)
+    }
+
+    fn last(range: &AtomicU64) -> Option<usize> {
+        let shorter = |word| {
+            let parts = Self::parts(word);
+            (!parts.is_empty()).then(|| Self::word(parts.start, parts.end - 1))
+        };
+        let taken = range.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
+        taken.ok().map(|word| Self::parts(word).end - 1)
     }
 }
 
@@ -92,11 +123,8 @@ impl Pool {
         let nothing: &'static Work = &|_, _| {};
         let shared = Arc::new(Shared {
             gate: Apart(AtomicU64::new(0)),
-            next: Apart(AtomicUsize::new(0)),
-            job: UnsafeCell::new(Job {
-                work: nothing,
-                parts: 0,
-            }),
+            ranges: (0..threads.max(1)).map(|_| Apart(AtomicU64::new(0))).collect(),
+            job: UnsafeCell::new(Job { work: nothing }),
             sleepers: AtomicUsize::new(0),
             bed: Mutex::new(()),
             wake: Condvar::new(),
@@ -130,7 +158,7 @@ impl Pool {
     /// A part must not call the pool it runs on.
     ///
     /// # Panics
-    /// When a part panics, after the others that had begun are done.
+    /// When a part panics, after the others that had begun are done; when there are 2^32 parts or more.
     pub fn run(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
         self.run_on(parts, &|_, part| work(part));
     }
@@ -139,7 +167,7 @@ impl Pool {
     /// time.
     ///
     /// # Panics
-    /// When a part panics, after the others that had begun are done.
+    /// As [`Self::run`].
     pub fn run_on(&self, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         if parts == 0 {
             return;
@@ -149,16 +177,17 @@ impl Pool {
             (0..parts).for_each(|part| work(0, part));
             return;
         }
+        assert!(u32::try_from(parts).is_ok(), "parts are counted in 32 bits");
         let shared = &*self.shared;
         // SAFETY: only the lifetime is changed. Workers use the pointer while the gate counts them, and this function
         // closes the gate and waits until it counts none before it returns or unwinds.
         let work: *const Work =
             unsafe { std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), *const Work>(work) };
-        let job = Job { work, parts };
+        let job = Job { work };
         // SAFETY: the gate is closed and counts nobody since the operation before ended (its `Acquire` load saw all
         // leave), and the turn keeps other callers out: nobody else looks at the job.
         unsafe { *shared.job.get() = job };
-        shared.next.0.store(0, Ordering::Relaxed);
+        shared.hand_out(parts);
         let number = Gate::number(shared.gate.0.load(Ordering::Relaxed)).wrapping_add(1);
         // Release: who enters sees the job and the counter. Sequentially consistent, as is the load of the sleepers
         // after it: a worker counts itself as a sleeper before it looks at the gate for the last time, so that either
@@ -169,7 +198,7 @@ impl Pool {
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.take_parts(job, 0)));
         if own.is_err() {
-            shared.next.0.store(parts, Ordering::Relaxed);
+            shared.hand_out(0);
         }
         shared.gate.0.fetch_and(!Gate::OPEN, Ordering::AcqRel);
         let mut rounds = 0;
@@ -213,12 +242,25 @@ impl Shared {
     fn take_parts(&self, job: Job, thread: usize) {
         // SAFETY: only the caller, and workers that the gate counts, are here; the borrow outlives them, see `run_on`.
         let work = unsafe { &*job.work };
-        loop {
-            let part = self.next.0.fetch_add(1, Ordering::Relaxed);
-            if part >= job.parts {
-                return;
-            }
+        while let Some(part) = Range::first(&self.ranges[thread].0) {
             work(thread, part);
+        }
+        // From the end, because the next ones are being fetched for the thread whose they are.
+        for other in (1..self.ranges.len()).map(|other| (thread + other) % self.ranges.len()) {
+            while let Some(part) = Range::last(&self.ranges[other].0) {
+                work(thread, part);
+            }
+        }
+    }
+
+    /// Gives each thread its share of the parts.
+    fn hand_out(&self, parts: usize) {
+        let threads = self.ranges.len();
+        for (thread, range) in self.ranges.iter().enumerate() {
+            let bound = |thread: usize| thread * parts / threads;
+            range
+                .0
+                .store(Range::word(bound(thread), bound(thread + 1)), Ordering::Relaxed);
         }
     }
 
@@ -232,7 +274,7 @@ impl Shared {
             // SAFETY: the gate counts this worker, so that the job is this operation's and is not written.
             let job = unsafe { *self.job.get() };
             if catch_unwind(AssertUnwindSafe(|| self.take_parts(job, thread))).is_err() {
-                self.next.0.store(job.parts, Ordering::Relaxed);
+                self.hand_out(0);
                 self.panicked.store(true, Ordering::Relaxed);
             }
             self.gate.0.fetch_sub(1, Ordering::Release);
@@ -376,6 +418,22 @@ mod tests {
                     std::thread::yield_now();
                 }
             });
+        }
+    }
+
+    /// A part that waits for all others ends only if its thread's other parts are taken by another.
+    #[test]
+    fn what_a_busy_thread_cannot_do_others_do() {
+        let pool = Pool::new(2);
+        for slow in 0..8 {
+            let done = AtomicUsize::new(0);
+            pool.run(8, &|part| {
+                while part == slow && done.load(Ordering::Relaxed) < 7 {
+                    std::thread::yield_now();
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(done.load(Ordering::Relaxed), 8);
         }
     }
 
