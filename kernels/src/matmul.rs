@@ -165,9 +165,13 @@ fn drive<'a, T: Tile, P>(
         (groups / (8 * threads)).max(LEAST / group_bytes).max(1)
     };
     if running.is_some() {
-        // Scored before they leave the second cache; a part begins with new chances.
-        kept = AT_ONCE;
-        each = each.next_multiple_of(TOGETHER / T::OUTPUTS);
+        // Scored before they leave the second cache, some of one window; a part begins with new chances.
+        let window = TOGETHER / T::OUTPUTS;
+        kept = (kept / AT_ONCE * AT_ONCE).clamp(AT_ONCE, window);
+        while window % kept != 0 {
+            kept -= AT_ONCE;
+        }
+        each = each.next_multiple_of(window);
     }
     let running = running.map(Arc::new);
     let winner = running.clone();

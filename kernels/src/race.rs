@@ -11,11 +11,16 @@
 //! `g = -ln(-ln(1 - v))`, with `v` from 32 bits of ChaCha's keystream for the request's key, the draw's number and the output: it
 //! needs no other output's number before it, and is the same alone and in any batch.
 //!
+//! - `lead`: who leads among scores
+//!
 //! # Invariants
-//! Scores are the same for every set of instructions: no operation is fused. The lowest of equals wins. No address depends
-//! on a logit; what is better is selected, not gone to.
+//! Scores are the same for every set of instructions: no operation is fused.
 
 #![allow(unsafe_code)]
+
+mod lead;
+
+pub use lead::Lead;
 
 use zeroize::Zeroize;
 
@@ -96,113 +101,6 @@ impl Race {
         }
         units.zeroize();
     }
-}
-
-/// Who leads: higher is better, and never equal for two outputs. The lowest of equal scores is best.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Lead(u64);
-
-impl Lead {
-    /// Nobody has run yet.
-    pub const NONE: Self = Self(0);
-
-    /// Which output leads. Nobody's is none.
-    #[must_use]
-    pub fn output(self) -> u32 {
-        !(self.0 as u32)
-    }
-
-    /// The best of some outputs that follow one another.
-    #[must_use]
-    pub fn of(kernels: Kernels, first: usize, scores: &[f32]) -> Self {
-        match kernels.set() {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernels` of these sets is possessed only where the CPU has AVX2.
-            KernelSet::Avx2 | KernelSet::AvxVnni => unsafe { lead_avx2(first as u32, scores) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: and of these only where it has AVX-512 F, BW, DQ and VL.
-            KernelSet::Avx512Vnni | KernelSet::Avx512Bf16 | KernelSet::Amx => unsafe {
-                lead_avx512(first as u32, scores)
-            },
-            _ => lead(first as u32, scores),
-        }
-    }
-
-    /// The best of some, which need not follow one another.
-    #[must_use]
-    pub fn of_some(scores: impl Iterator<Item = (u32, f32)>) -> Self {
-        scores
-            .map(|(output, score)| Self::joined(order(score), output))
-            .fold(Self::NONE, Self::max)
-    }
-
-    fn joined(order: u32, output: u32) -> Self {
-        Self(u64::from(order) << 32 | u64::from(!output))
-    }
-
-    /// All ones when this is better than `other`, zero otherwise.
-    pub(crate) fn beats(self, other: Self) -> u32 {
-        // The difference's sign, of numbers of 65 bits.
-        let less = (!other.0 & self.0) | (!(other.0 ^ self.0) & self.0.wrapping_sub(other.0).wrapping_neg());
-        std::hint::black_box((less >> 63) as u32).wrapping_neg()
-    }
-}
-
-impl Lead {
-    /// The better of both, and all ones where that is the other, without a branch.
-    pub(crate) fn or(self, other: Self) -> (Self, u32) {
-        let better = other.beats(self);
-        let mask = u64::from(better) | u64::from(better) << 32;
-        (Self((other.0 & mask) | (self.0 & !mask)), better)
-    }
-}
-
-impl Zeroize for Lead {
-    fn zeroize(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-/// A number that is ordered as the score is.
-#[inline(always)]
-fn order(score: f32) -> u32 {
-    // A negative zero is a zero.
-    let bits = (score + 0.0).to_bits();
-    bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 1 << 31)
-}
-
-#[inline(always)]
-fn lead(first: u32, scores: &[f32]) -> Lead {
-    let (chunks, rest) = scores.as_chunks::<LANES>();
-    let (mut best, mut output) = ([0u32; LANES], [u32::MAX; LANES]);
-    let mut next: [u32; LANES] = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
-    for scores in chunks {
-        for lane in 0..LANES {
-            let score = order(scores[lane]);
-            // Only a better one: each lane keeps the lowest of equals.
-            let better = score > best[lane];
-            best[lane] = if better { score } else { best[lane] };
-            output[lane] = if better { next[lane] } else { output[lane] };
-            next[lane] = next[lane].wrapping_add(LANES as u32);
-        }
-    }
-    let lanes = best.iter().zip(&output);
-    let whole = lanes.map(|(best, output)| Lead::joined(*best, *output)).max();
-    let after = first.wrapping_add((chunks.len() * LANES) as u32);
-    let others = Lead::of_some((after..).zip(rest.iter().copied()));
-    whole.unwrap_or_default().max(others)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn lead_avx2(first: u32, scores: &[f32]) -> Lead {
-    lead(first, scores)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
-fn lead_avx512(first: u32, scores: &[f32]) -> Lead {
-    lead(first, scores)
 }
 
 /// `temperature * g` for each.
@@ -319,38 +217,6 @@ mod tests {
         ] {
             let other = scored(other, Kernels::detect());
             assert!(other.iter().zip(&expected).filter(|(a, b)| a == b).count() < 5);
-        }
-    }
-
-    #[test]
-    fn the_lowest_of_the_best_leads() {
-        for kernels in sets("the_lowest_of_the_best_leads") {
-            for count in [1, 15, 16, 17, 100] {
-                let mut scores: Vec<f32> = (0..count).map(|i| -1.0 - (i * 37 % 101) as f32).collect();
-                for at in [0, count / 2, count - 1] {
-                    let before = scores[at];
-                    scores[at] = 3.0;
-                    assert_eq!(Lead::of(kernels, 50, &scores).output() as usize, 50 + at);
-                    scores[count - 1] = 3.0;
-                    assert_eq!(Lead::of(kernels, 50, &scores).output() as usize, 50 + at);
-                    (scores[at], scores[count - 1]) = (before, -1.0 - ((count - 1) * 37 % 101) as f32);
-                }
-            }
-        }
-        let numbers = [f32::NEG_INFINITY, -2.0, -1e-40, 0.0, 1e-40, 1.0, 2.0];
-        for (a, first) in numbers.into_iter().enumerate() {
-            for (b, second) in numbers.into_iter().enumerate() {
-                for (x, y) in [(3, 4), (4, 3)] {
-                    let lead = |output, score| Lead::joined(order(score), output);
-                    let expected = if a > b || (a == b && x < y) { u32::MAX } else { 0 };
-                    assert_eq!(
-                        lead(x, first).beats(lead(y, second)),
-                        expected,
-                        "{first} {second}"
-                    );
-                    assert_eq!(lead(x, first).beats(Lead::NONE), u32::MAX);
-                }
-            }
         }
     }
 

@@ -73,6 +73,10 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
         "code compiled for instructions that only some CPUs have is called",
     ),
     (
+        "kernels/src/race/lead.rs",
+        "instructions that only some CPUs have are called",
+    ),
+    (
         "kernels/src/cpu/amx.rs",
         "registers and a system call say whether tiles may be used",
     ),

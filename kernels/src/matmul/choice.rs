@@ -13,13 +13,10 @@ use zeroize::Zeroize;
 use super::{Activations, product};
 use crate::cpu::Kernels;
 use crate::memory::Buffer;
-use crate::packed::tile::{Tile, WIDE};
-use crate::packed::{AT_ONCE, Best, Matrix};
+use crate::packed::tile::Tile;
+use crate::packed::{Best, Matrix};
 use crate::pool::Pool;
 use crate::race::{Lead, Race, TOGETHER};
-
-/// Outputs that are scored at a time, at most.
-const SCORED: usize = AT_ONCE * WIDE;
 
 /// Makes of what was computed for some outputs what they would score without chance.
 pub type Finish<'a> = dyn Fn(&mut [f32]) + Sync + 'a;
@@ -143,7 +140,7 @@ impl<T: Tile> Drop for Runner<T> {
 }
 
 impl<T: Tile> Running<'_, T> {
-    /// Takes up outputs of groups that follow one another, whose weights are at hand; `numbers` gives a row's.
+    /// Takes up outputs of groups that follow one another, all in one window, whose weights are at hand; `numbers` gives a row's.
     pub(super) fn pass<'n>(
         &self,
         thread: usize,
@@ -166,7 +163,7 @@ impl<T: Tile> Running<'_, T> {
                 race.chances(self.kernels, *window, chances);
             }
         }
-        let mut scores = [0.0; SCORED];
+        let mut scores = [0.0; TOGETHER];
         for (((row, race), chances), lead) in
             races.iter().zip(chances.chunks_exact(TOGETHER)).zip(&mut *leads)
         {

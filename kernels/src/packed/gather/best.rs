@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::super::read_some;
 use super::super::tile::Tile;
-use super::{Wanted, groups, select};
+use super::{Kept, Wanted, groups, select};
 use crate::cpu::Kernels;
 use crate::memory::Buffer;
 use crate::race::Lead;
@@ -36,16 +36,12 @@ impl<T: Tile> Best<T> {
         }
     }
 
-    /// Takes up who is best among groups of outputs, [`AT_ONCE`](super::AT_ONCE) at most, of which `first` is the first one's
-    /// number.
+    /// Takes up who is best among groups of outputs, of which `first` is the first one's number.
     ///
     /// # Panics
     /// When there are not as many as races.
     pub(crate) fn take(&mut self, kernels: Kernels, tiles: &[T], first: usize, best: &[Lead]) {
         assert_eq!(best.len(), self.leads.len(), "one for each race");
-        let Some(groups) = groups(tiles, self.depth, 0..self.depth, first).next() else {
-            return;
-        };
         let strips = self.found.chunks_exact_mut(self.depth).zip(&mut self.wanted);
         let leads = self.leads.chunks_mut(T::OUTPUTS).zip(best.chunks(T::OUTPUTS));
         for ((found, wanted), (leads, best)) in strips.zip(leads) {
@@ -54,7 +50,11 @@ impl<T: Tile> Best<T> {
                 (*lead, better) = lead.or(*best);
                 (best.output(), better)
             }));
-            select::<T>(kernels, T::bytes_of_mut(found), &groups, wanted);
+            for groups in groups(tiles, self.depth, 0..self.depth, first) {
+                select::<T>(kernels, T::bytes_of_mut(found), &groups, wanted);
+                // What one selection found stays in the next.
+                wanted.kept = Kept::ALL;
+            }
         }
     }
 
