@@ -10,11 +10,12 @@
 //! - [`cadence`]: how evenly tokens come; [`https`]: through the enclave; [`foreign`]: beside busy threads; [`loading`]: from a
 //!   sealed file
 //! - [`device`]: on a GPU, where a build has that
-//! - [`compare`], [`plot`], [`progress`]: what is shown
+//! - [`bandwidth`]: the roof; [`compare`], [`plot`], [`progress`]: what is shown
 //!
 //! # Invariants
 //! A figure that one side lacks is `null`, and a note says why.
 
+pub(crate) mod bandwidth;
 pub(crate) mod cadence;
 mod compare;
 pub(crate) mod device;
@@ -76,6 +77,7 @@ pub(crate) fn run(part: Part, mut arguments: Arguments) -> Result<Report, Failur
         .rival
         .then(|| Rival::find(&options.tools_folder))
         .transpose()?;
+    let before = bandwidth::of_machine();
     let outcome = rounds::run(units, rival.as_ref(), &options)?;
     let mut report = Report::new("engine", COLUMNS);
     for row in &outcome.rows {
@@ -85,6 +87,8 @@ pub(crate) fn run(part: Part, mut arguments: Arguments) -> Result<Report, Failur
         report.note(format!("FAILED: {failure}"));
     }
     report.single("rounds", json!(options.rounds));
+    report.single("read before, GB/s", rounded(before));
+    report.single("read after, GB/s", rounded(bandwidth::of_machine()));
     report.note(
         "t/s: tokens a second, medians of the rounds; ratio: ours to llama.cpp's within a round, median, least and \
          most; MiB: peak resident memory of the process that did all works of one line's model, format and threads; \

@@ -10,7 +10,8 @@
 //! - `evidence`: how long a crowd of verifiers waits for evidence
 //! - `decode`, `prefill`, `batch`, `depth`, `all`, `perplexity`: the [`engine`] beside llama.cpp, on models made on the spot;
 //!   `embeddings`: beside onnxruntime; `memory`: peaks of loading and answering beside what the engine computes; `cadence`: how
-//!   evenly tokens come; `loading`: from a sealed file; `https`: through the enclave; `foreign`: beside busy threads
+//!   evenly tokens come; `loading`: from a sealed file; `https`: through the enclave; `foreign`: beside busy threads; `bandwidth`: how
+//!   fast memory is read, and waiting until it is
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -53,6 +54,7 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   cadence  [--models M] [--formats F] [--streams N] [--tokens N] [--every N] [--prompts 16,256] [--threads N] [--quick]
   loading  [--models M] [--formats F] [--quantise q8|q4] [--rounds N] [--models-folder DIR]
   https    [--models M] [--formats F] [--streams 1,4,8,16] [--tokens N] [--rounds N] [--quick]
+  bandwidth [--threads 1,2] [--at-least GB/S]
   foreign  [--models M] [--formats F] [--foreign 0,1,4] [--tokens N] [--threads N] [--rounds N] [--no-rival] [--quick]
 The engine beside llama.cpp (tests/bench/llama.sh builds that; --no-rival does without):
   decode   [--threads 1,2] [--tokens N] [ENGINE]
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         Some("cadence") => engine::cadence::run(arguments),
         Some("loading") => engine::loading::run(arguments),
         Some("https") => engine::https::run(arguments),
+        Some("bandwidth") => engine::bandwidth::run(arguments),
         Some("foreign") => engine::foreign::run(arguments),
         Some("device") => engine::device::run(arguments),
         // Parts of others in processes of their own.
