@@ -202,7 +202,10 @@ async fn serve_http<S>(
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .max_headers(limits::REQUEST_HEADERS)
         .half_close(false)
-        .serve_connection(TokioIo::new(Clean::new(stream)), service_fn(answer));
+        .serve_connection(
+            TokioIo::new(Clean::of(stream, Arc::clone(&pace))),
+            service_fn(answer),
+        );
     tokio::pin!(http);
     tokio::select! {
         // hyper first: what it wants to read, it reads.

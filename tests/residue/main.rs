@@ -164,6 +164,30 @@ fn each_measure_left_out_brings_residue_back() {
     }
 }
 
+/// The command, on a process that has a canary in memory and on one that has not.
+#[test]
+fn the_command_tells_where_and_never_what() {
+    let test = "the_command_tells_where_and_never_what";
+    let canary: String = anchorhold_encoding::sha256(&[&std::process::id().to_be_bytes()]).to_string();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &canary).unwrap();
+    let mut innocent = Command::new("sleep").arg("60").spawn().unwrap();
+    for (pid, code) in [(std::process::id(), 3), (innocent.id(), 0)] {
+        let (pid, path) = (pid.to_string(), file.path().to_str().unwrap());
+        let scan = ["operator", "scan", "--json", "--pid", &pid, "--canary-file", path];
+        let said = anchorhold_tests::process::run(anchorhold_tests::programs!().host, &scan);
+        if said.code == 1 {
+            skip(test, "another process's memory may not be read here: run as root");
+            break;
+        }
+        assert_eq!(said.code, code, "{said:?}");
+        assert_eq!(said.json()["found"].as_u64().unwrap() > 0, code == 3);
+        assert!(!said.stdout.contains(&canary[..12]) && !said.stderr.contains(&canary[..12]));
+    }
+    innocent.kill().unwrap();
+    innocent.wait().unwrap();
+}
+
 #[test]
 fn no_ordinary_build_has_switches() {
     let programs = anchorhold_tests::programs!();

@@ -28,9 +28,28 @@ pub(crate) fn requests(served: &Served, planted: &mut Planted, count: usize) -> 
         }
         sent += broken(served, planted);
     }
+    if planted.answers() {
+        together(planted, &mut kept);
+    }
     last(planted, &mut kept);
     planted.done();
     kept
+}
+
+/// All at one time, some of them for longer than others.
+fn together(planted: &mut Planted, kept: &mut Kept) {
+    let wires: Vec<(&mut Wire, String)> = kept.0.iter_mut().map(|wire| (wire, planted.prompt().0)).collect();
+    std::thread::scope(|scope| {
+        for (number, (wire, text)) in wires.into_iter().enumerate() {
+            let body = json!({"model": MODEL, "prompt": text, "max_tokens": 4 << number, "stream": true, "temperature": 0});
+            scope.spawn(move || {
+                assert_eq!(
+                    wire.post("/v1/completions", body.to_string().as_bytes()).status,
+                    200
+                )
+            });
+        }
+    });
 }
 
 /// One pass, whose numbers no other pass overwrites before they are looked for.

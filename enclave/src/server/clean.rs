@@ -7,27 +7,46 @@
 //! ([`crate::limits::REQUEST_HEAD_BYTES`]) so that it hands out its beginning too. Both look for more as soon as they have read what there is.
 //!
 //! # Invariants
-//! When a read waits, no byte that was read before is in the free part of its buffer. A stream that waits, or is gone, has told that a
-//! request may have ended.
+//! When a read waits, no byte that was read before is in the free part of its buffer. A stream that waits for a request, or is gone, has
+//! told that one ended.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anchorhold_memory::measures::{self, Measure};
 use anchorhold_memory::stack;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pace::Pace;
+
 /// A stream that wipes behind its reader.
 pub(super) struct Clean<S> {
     stream: S,
-    /// Bytes were read or written since it last waited.
+    /// Whether a request is being answered, where that is known.
+    pace: Option<Arc<Pace>>,
+    /// Bytes were read since it last waited.
+    read: bool,
+    /// Bytes were read or written since a request was told to have ended.
     used: bool,
 }
 
 impl<S> Clean<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, used: false }
+        Self {
+            stream,
+            pace: None,
+            read: false,
+            used: false,
+        }
+    }
+
+    /// The same for the stream that carries requests of this pace.
+    pub(super) fn of(stream: S, pace: Arc<Pace>) -> Self {
+        let mut clean = Self::new(stream);
+        clean.pace = Some(pace);
+        clean
     }
 }
 
@@ -45,10 +64,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
-            self.used = true;
-        } else if self.used && measures::is_on(Measure::Connections) {
-            self.used = false;
+            (self.read, self.used) = (true, true);
+            return read;
+        }
+        if self.read && measures::is_on(Measure::Connections) {
+            self.read = false;
             buffer.initialize_unfilled().fill(0);
+        }
+        if self.used && self.pace.as_ref().is_some_and(|pace| !pace.is_busy()) {
+            self.used = false;
             stack::ended();
         }
         read
