@@ -83,16 +83,18 @@ impl Planted {
 
     /// What came back.
     pub(crate) fn answer(&mut self, text: &str) {
-        // Short pieces could be a model's own words.
-        if text.chars().count() >= 40 {
-            self.canaries.push(Canary::Words(text.to_owned()));
-        }
+        self.made(Canary::Words(text.to_owned()));
     }
 
     /// Tokens that came back.
     pub(crate) fn ids(&mut self, ids: Vec<u32>) {
-        if ids.len() >= 8 {
-            self.canaries.push(Canary::Ids(ids));
+        self.made(Canary::Ids(ids));
+    }
+
+    /// What a model made is looked for where it is long enough, and says different things: chance could put the rest anywhere.
+    fn made(&mut self, canary: Canary) {
+        if Canaries::new(std::slice::from_ref(&canary)).is_ok() {
+            self.canaries.push(canary);
         }
     }
 
