@@ -30,6 +30,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use anchorhold_memory::stack;
 use anchorhold_models::{Constraint, Grammars, Output};
 use tokio::sync::{Semaphore, oneshot};
 use zeroize::Zeroizing;
@@ -216,7 +217,7 @@ impl EngineHandle {
         let turn = Arc::clone(&self.compiling).acquire_owned().await;
         let turn = turn.map_err(|_| Refusal::ShuttingDown)?;
         let made = tokio::task::spawn_blocking(move || {
-            let made = grammars.compile(output);
+            let made = stack::scrubbed(|| grammars.compile(output));
             drop(turn);
             made
         });

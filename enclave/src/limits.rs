@@ -108,8 +108,9 @@ pub const BROKER_SECONDS_MAX: u64 = 120;
 /// Threads that carry TLS and HTTP at most: the model needs the cores.
 pub const RUNTIME_THREADS: usize = 8;
 
-/// Bytes of one HTTP request's head: a bearer key, a nonce and a client library's own headers.
-pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of one HTTP request's head: a bearer key, a nonce and a client library's own headers. It is the least that hyper takes: its
+/// buffer then never grows, so that all of it is at hand to be wiped when a connection waits.
+pub const REQUEST_HEAD_BYTES: usize = 8 * 1024;
 
 /// Headers of one request.
 pub const REQUEST_HEADERS: usize = 64;

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use anchorhold_enclave::event::{self, Event};
 use anchorhold_enclave::{RunOutcome, process, run};
+use anchorhold_memory::Wiping;
+
+#[global_allocator]
+static ALLOCATOR: Wiping = Wiping::system();
 
 fn main() -> ExitCode {
     if process::prepare().is_err() {

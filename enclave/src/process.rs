@@ -100,6 +100,8 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads((cores / 4).clamp(1, limits::RUNTIME_THREADS))
+        // What requests that have ended left on a thread's stack is overwritten before it waits.
+        .on_thread_park(anchorhold_memory::stack::rest)
         .enable_all()
         .build()
 }

@@ -4,6 +4,7 @@
 //!
 //! - [`pace`]: how long a connection may take
 //! - [`stream`]: the stream that hyper drives
+//! - [`clean`]: wipes what is kept for a connection while it waits
 //!
 //! # Invariants
 //! There are never more connections than the limit; further ones wait in the operating system's queue. A
@@ -11,6 +12,7 @@
 //! the same, unless the rest is beyond a limit. When draining begins nothing more is accepted, requests in flight
 //! get the drain time, and then every connection is cut.
 
+mod clean;
 mod pace;
 mod stream;
 
@@ -37,6 +39,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
+use self::clean::Clean;
 use self::pace::{Busy, Pace};
 use self::stream::Shared;
 use crate::connection::Connection;
@@ -151,11 +154,11 @@ async fn serve_connection(service: Arc<Service>, tls: Option<TlsAcceptor>, tcp: 
     let pace = Arc::new(Pace::new(service.limits));
     match tls {
         None => {
-            let stream = Shared::new(tcp, Arc::clone(&pace));
+            let stream = Shared::new(Clean::new(tcp), Arc::clone(&pace));
             serve_http(service, stream, pace, None).await;
         }
         Some(acceptor) => {
-            let handshake = timeout(service.limits.header_time, acceptor.accept(tcp));
+            let handshake = timeout(service.limits.header_time, acceptor.accept(Clean::new(tcp)));
             let stream = tokio::select! {
                 stream = handshake => stream,
                 _ = service.lifecycle.draining() => return,
@@ -199,7 +202,10 @@ async fn serve_http<S>(
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .max_headers(limits::REQUEST_HEADERS)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
+        .serve_connection(
+            TokioIo::new(Clean::of(stream, Arc::clone(&pace))),
+            service_fn(answer),
+        );
     tokio::pin!(http);
     tokio::select! {
         // hyper first: what it wants to read, it reads.

@@ -56,6 +56,10 @@ pub const LEASE_SECONDS: u64 = 24 * 60 * 60;
 
 // -- the operator
 
+/// A file of canaries: some texts, and some thousand ids and numbers.
+pub const CANARY_BYTES: u64 = 1024 * 1024;
+/// Places that a scan tells; more are counted. A person reads some, and a page of memory could hold thousands.
+pub const SCAN_HITS: usize = 1000;
 /// An enclave's binary: measured by reading it.
 pub const ENCLAVE_BYTES: u64 = 1024 * 1024 * 1024;
 /// An enclave's configuration: what the enclave itself accepts.

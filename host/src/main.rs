@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use anchorhold_memory::Wiping;
+
+#[global_allocator]
+static ALLOCATOR: Wiping = Wiping::system();
+
 fn main() -> ExitCode {
     anchorhold::cli::run(std::env::args_os())
 }

@@ -5,6 +5,7 @@
 //! - [`cli`]: the commands
 //! - [`endorse`]: brings endorsements to an enclave
 //! - [`launch`]: starts an enclave and fixes its configuration's digest at launch
+//! - [`scan`]: looks for what must not be in a process's memory
 //! - [`status`]: looks at an enclave from outside
 //!
 //! # Invariants
@@ -13,4 +14,5 @@
 pub mod cli;
 pub mod endorse;
 pub mod launch;
+pub mod scan;
 pub mod status;

@@ -71,6 +71,9 @@ static CURRENT: Mutex<(Weak<MmapMut>, usize)> = Mutex::new((Weak::new(), 0));
 /// Zeros of which none is written yet, from a large page's border on; `slack` is what the border may cost.
 fn map(bytes: usize, slack: usize) -> (MmapMut, usize) {
     let pages = MmapMut::map_anon(bytes + slack).expect("the system has address space for a buffer");
+    // Weights, keys and values belong in no core dump. A system that refuses has dumps off besides, or says so.
+    #[cfg(target_os = "linux")]
+    let _ = pages.advise(memmap2::Advice::DontDump);
     #[cfg(target_os = "linux")]
     if slack >= LARGE {
         // A system without large pages has small ones.

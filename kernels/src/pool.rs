@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use anchorhold_memory::stack;
+
 /// Rounds of spinning before a worker sleeps: 20 to 50 microseconds on most CPUs, longer than the pause between two
 /// operations of one token and shorter than anyone minds.
 const SPINS: usize = 1_500;
@@ -51,6 +53,8 @@ struct Shared {
     wake: Condvar,
     panicked: AtomicBool,
     ended: AtomicBool,
+    /// How often workers were asked to scrub their stacks.
+    scrubs: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -130,6 +134,7 @@ impl Pool {
             wake: Condvar::new(),
             panicked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            scrubs: AtomicUsize::new(0),
         });
         let workers = (1..threads)
             .map(|thread| {
@@ -151,6 +156,12 @@ impl Pool {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Asks each worker to overwrite what operations so far left on its stack, after the next one that it takes part in. A worker
+    /// that goes to sleep has done so.
+    pub fn scrub(&self) {
+        self.shared.scrubs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Runs `work` for each number below `parts`, on all threads, in no order. Returns when all are done.
@@ -265,7 +276,7 @@ impl Shared {
     }
 
     fn serve(&self, thread: usize) {
-        let mut seen = 0;
+        let (mut seen, mut scrubs) = (0, 0);
         while let Some(word) = self.wait_for_another(seen) {
             seen = Gate::number(word);
             if !self.enter(word) {
@@ -278,6 +289,11 @@ impl Shared {
                 self.panicked.store(true, Ordering::Relaxed);
             }
             self.gate.0.fetch_sub(1, Ordering::Release);
+            let asked = self.scrubs.load(Ordering::Relaxed);
+            if asked != scrubs {
+                scrubs = asked;
+                stack::scrub();
+            }
         }
     }
 
@@ -313,6 +329,7 @@ impl Shared {
             }
             std::hint::spin_loop();
         }
+        stack::scrub();
         let mut bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Counted first, looked at afterwards: see where the gate is opened.

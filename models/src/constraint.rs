@@ -28,6 +28,7 @@ mod weight;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use anchorhold_memory::stack;
 use llguidance::Matcher;
 use llguidance::api::TopLevelGrammar;
 use zeroize::Zeroizing;
@@ -169,7 +170,7 @@ impl Grammars {
         let thread = std::thread::Builder::new()
             .name("grammar".to_owned())
             .stack_size(limits::COMPILE_STACK)
-            .spawn(move || shared.compile(&output))
+            .spawn(move || stack::scrubbed(|| shared.compile(&output)))
             .map_err(|_| ConstraintError::NoThread)?;
         thread.join().unwrap_or(Err(ConstraintError::Vocabulary))
     }

@@ -8,6 +8,7 @@
 //! - [`engine`]: what computes: a CPU, or a device by `on_device`
 //! - [`cache`]: keys and values of one sequence
 //! - [`scratch`]: what a pass works in
+//! - `trace`: what a prompt leaves in memory, for tests alone
 //! - [`likelihood`]: how well a text is foretold
 //!
 //! # Invariants
@@ -28,6 +29,8 @@ mod on_device;
 mod pass;
 mod rope;
 pub(crate) mod scratch;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -295,6 +298,14 @@ impl Decoder {
     pub fn memory(&self) -> Memory {
         let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         self.network.memory(&scratch)
+    }
+
+    /// Overwrites what computing left in memory that is kept, and asks the threads that compute to do so with their stacks. For when
+    /// somebody's answer has ended.
+    pub fn forget(&self) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.forget();
+        self.network.machine().pool.scrub();
     }
 
     /// More text cannot fit in the context, and splitting it would only take time.

@@ -224,6 +224,15 @@ impl Embedder {
             .collect()
     }
 
+    /// Overwrites what is not overwritten after each call, and asks the threads that compute to do so with their stacks. For when
+    /// somebody's texts are done.
+    pub fn forget(&self) {
+        match &self.network {
+            Either::Encoder(network) => network.forget(),
+            Either::Causal(network) => network.forget(),
+        }
+    }
+
     /// The vector of one text, which an engine may want between two looks at whether to go on. `index` is
     /// what an error calls the text.
     ///

@@ -3,15 +3,16 @@
 //! Why apart: model keys, key-encryption keys, chunk keys and content keys need the same care.
 //!
 //! # Invariants
-//! The bytes live on the heap, so moving the value copies a pointer and leaves no key behind; they are
-//! overwritten with zeros when dropped. No `Clone`, `Debug`, `Display` or `Serialize`, here or in any type
+//! The bytes live in pages of their own ([`anchorhold_memory::locked`]), so moving the value copies a pointer and leaves no key behind;
+//! they are overwritten with zeros when dropped. No `Clone`, `Debug`, `Display` or `Serialize`, here or in any type
 //! that holds one.
 
+use anchorhold_memory::Locked;
 use aws_lc_rs::rand;
-use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
+use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
 /// A 256-bit key or shared secret.
-pub(crate) struct Secret(Box<[u8; 32]>);
+pub(crate) struct Secret(Locked<32>);
 
 impl Secret {
     /// Fresh from the system's generator.
@@ -23,14 +24,14 @@ impl Secret {
 
     /// Lets `fill` write the bytes where they will stay.
     pub(crate) fn filled_by(fill: impl FnOnce(&mut [u8; 32])) -> Self {
-        let mut secret = Self(Box::new([0; 32]));
+        let mut secret = Self(Locked::zeroed());
         fill(&mut secret.0);
         secret
     }
 
     /// As [`Self::filled_by`], where it may fail.
     pub(crate) fn try_filled_by<E>(fill: impl FnOnce(&mut [u8; 32]) -> Result<(), E>) -> Result<Self, E> {
-        let mut secret = Self(Box::new([0; 32]));
+        let mut secret = Self(Locked::zeroed());
         fill(&mut secret.0)?;
         Ok(secret)
     }
@@ -38,12 +39,6 @@ impl Secret {
     /// For this crate's cryptography alone.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

@@ -58,6 +58,9 @@ impl Plaintext {
     /// Zeros to be written over. The system gives zero pages lazily, so this costs nothing by itself.
     pub(crate) fn zeroed(length: usize) -> Self {
         let bytes = MmapMut::map_anon(length).expect("the system has address space for a buffer");
+        // Weights belong in no core dump. A system that refuses has dumps off besides, or says so.
+        #[cfg(target_os = "linux")]
+        let _ = bytes.advise(memmap2::Advice::DontDump);
         // Touching a gigabyte first costs a fault for each page, as long as hashing it does when pages are small.
         // A system without large pages has small ones.
         #[cfg(target_os = "linux")]

@@ -136,6 +136,12 @@ impl Served {
         );
     }
 
+    /// The enclave's process.
+    #[allow(dead_code, reason = "tests of memory look into it")]
+    pub(crate) fn process_id(&self) -> u32 {
+        self.enclave.lock().unwrap().id()
+    }
+
     /// Asks the enclave to end.
     pub(crate) fn ask_to_end(&self) {
         self.enclave.lock().unwrap().ask_to_end();

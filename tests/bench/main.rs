@@ -6,6 +6,7 @@
 //! - `seal`: sealing and unsealing beside the bare cipher and openssl
 //! - `ready`: from the enclave's start to its first answer, by model size
 //! - `overhead`: tokens a second through the whole stack against the bare engine
+//! - `residue`: the same through an enclave that leaves nothing in memory, against one that does
 //! - `load`: requests a second from several clients
 //! - `evidence`: how long a crowd of verifiers waits for evidence
 //! - `decode`, `prefill`, `batch`, `depth`, `all`, `perplexity`: the [`engine`] beside llama.cpp, on models made on the spot;
@@ -33,6 +34,7 @@ mod machine;
 mod model;
 mod overhead;
 mod ready;
+mod residue;
 mod seal;
 mod stack;
 
@@ -48,6 +50,7 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   seal     [--mib N] [--rounds N] [--folder DIR]
   ready    [--params demo,25m,125m,500m] [--rounds N]
   overhead [--params demo,125m] [--pairs N] [--tokens N]
+  residue  [--params demo,125m] [--streams 1,8] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
   evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
   memory   [--models small] [--formats q8_0] [--quantise q8|q4 [--gguf]] [--streams N] [--positions N] [--threads N]
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Some("seal") => seal::run(arguments),
         Some("ready") => ready::run(arguments),
         Some("overhead") => overhead::run(arguments),
+        Some("residue") => residue::run(arguments),
         Some("load") => load::run(arguments),
         Some("evidence") => evidence::run(arguments),
         Some("decode") => engine::run(Part::Decode, arguments),

@@ -15,7 +15,7 @@ use anchorhold::client::enclave::Enclave;
 use anchorhold::clock::Clock;
 use anchorhold_attestation::Policy;
 use anchorhold_tests::process::{Process, Programs};
-use anchorhold_tests::world::{MODEL_NAME, World};
+use anchorhold_tests::world::{MODEL_NAME, Serving, World};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
@@ -25,21 +25,23 @@ use crate::Failure;
 /// Callers without a key may ask this often (the most a configuration can say): a quota is not what is measured.
 const ANONYMOUS: &str = "\n[anonymous]\nrequests_per_minute = 60000\n";
 
-/// The programs beside this one.
-pub(crate) fn programs() -> Result<Programs, Failure> {
+/// A program beside this one; `build` is how it comes there.
+pub(crate) fn beside(name: &str, build: &str) -> Result<&'static str, Failure> {
     let folder = std::env::current_exe()?
         .parent()
         .map(Path::to_owned)
         .ok_or("a program lies in a folder")?;
-    let program = |name: &str| -> Result<&'static str, Failure> {
-        let path = folder.join(name);
-        if !path.is_file() {
-            let build = "cargo build --release -p anchorhold-tests --bins";
-            return Err(format!("{name} is not beside this program: {build}").into());
-        }
-        let text = path.to_str().ok_or("the build folder's path is not UTF-8")?;
-        Ok(Box::leak(text.to_owned().into_boxed_str()))
-    };
+    let path = folder.join(name);
+    if !path.is_file() {
+        return Err(format!("{name} is not beside this program: {build}").into());
+    }
+    let text = path.to_str().ok_or("the build folder's path is not UTF-8")?;
+    Ok(Box::leak(text.to_owned().into_boxed_str()))
+}
+
+/// The programs beside this one.
+pub(crate) fn programs() -> Result<Programs, Failure> {
+    let program = |name| beside(name, "cargo build --release -p anchorhold-tests --bins");
     Ok(Programs {
         host: program("anchorhold-under-test")?,
         enclave: program("enclave-under-test")?,
@@ -64,9 +66,15 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn start(model: &Path) -> Result<Self, Failure> {
+        Self::start_program(model, Path::new(programs()?.enclave), &[])
+    }
+
+    /// With another program as the enclave.
+    pub(crate) fn start_program(model: &Path, program: &Path, arguments: &[&str]) -> Result<Self, Failure> {
         let world = world(model)?;
         let broker = world.start_broker();
-        let serving = world.serve();
+        let input = world.launch_input(&world.config);
+        let serving = Serving::once_listening(Process::start(program, arguments, Some(input)));
         Ok(Self {
             port: serving.port,
             policy: world.policy.clone(),

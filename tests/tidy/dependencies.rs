@@ -15,6 +15,11 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
+        package: "anchorhold-memory",
+        ours: &[],
+        never: &["tokio", "hyper", "rustls", "candle-core", "serde"],
+    },
+    Rule {
         package: "anchorhold-encoding",
         ours: &[],
         never: &["tokio", "hyper", "rustls", "candle-core"],
@@ -34,17 +39,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "anchorhold-kernels",
-        ours: &[],
+        ours: &["anchorhold-memory"],
         never: &["tokio", "hyper", "rustls", "candle-core", "rayon", "serde"],
     },
     Rule {
         package: "anchorhold-models",
-        ours: &["anchorhold-encoding", "anchorhold-kernels"],
+        ours: &["anchorhold-memory", "anchorhold-encoding", "anchorhold-kernels"],
         never: &["tokio", "hyper", "axum", "rustls", "rusqlite", "clap"],
     },
     Rule {
         package: "anchorhold-enclave",
         ours: &[
+            "anchorhold-memory",
             "anchorhold-encoding",
             "anchorhold-attestation",
             "anchorhold-kernels",
@@ -55,6 +61,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "anchorhold",
         ours: &[
+            "anchorhold-memory",
             "anchorhold-encoding",
             "anchorhold-attestation",
             "anchorhold-models",

@@ -81,6 +81,9 @@ pub trait Backend: Send + 'static {
     /// `running`.
     fn step(&self, running: &mut [&mut Self::Text]) -> Vec<Result<Step, Refusal>>;
 
+    /// Somebody's work ended: overwrites what computing it left in memory that is kept.
+    fn forget(&self) {}
+
     /// Embeds texts, together; each gets what it would get alone.
     ///
     /// # Errors

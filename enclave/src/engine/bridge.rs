@@ -53,6 +53,13 @@ impl Backend for Model {
         }
     }
 
+    fn forget(&self) {
+        match self {
+            Self::Decoder(decoder) => decoder.forget(),
+            Self::Embedder(embedder) => embedder.forget(),
+        }
+    }
+
     fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, Refusal> {
         let Self::Embedder(embedder) = self else {
             return Err(Refusal::WrongModelKind);

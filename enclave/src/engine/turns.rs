@@ -6,8 +6,10 @@
 //! Each round is one pass of the model for all that run: a slice of a prompt or a token each, and for each job
 //! that embeds a text, or some short ones. Jobs join between two passes, in the order they came, and leave between two passes; nobody is put off
 //! for another. Before each pass whoever left is let go, its pages with it, and the lease must be alive; a prompt is
-//! paid for before it is computed, and a token or a vector before it is handed out.
+//! paid for before it is computed, and a token or a vector before it is handed out. Where somebody left, what their work has
+//! left is overwritten before the thread waits or goes on.
 
+use anchorhold_memory::stack;
 use anchorhold_models::{Delta, Embedding, Step};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -34,12 +36,23 @@ pub(super) fn run<B: Backend>(backend: &B, rules: &Rules<'_>) {
         texts: Vec::new(),
         vectors: Vec::new(),
         passes: 0,
+        met: 0,
     };
     loop {
         // First, so that what they held is free for those who join.
         running.let_go(rules.metrics);
+        // Nothing of those who are gone stays, also while others go on.
+        if running.met > running.count() {
+            backend.forget();
+            stack::scrub();
+            running.met = running.count();
+        }
         while running.count() < rules.running {
             let next = if running.count() == 0 {
+                // Somebody was refused: what is left of that is overwritten before the wait for another.
+                if running.met > 0 {
+                    break;
+                }
                 rules.queue.pop()
             } else {
                 rules.queue.try_pop()
@@ -66,6 +79,8 @@ struct All<T> {
     vectors: Vec<Vectors>,
     /// Passes so far.
     passes: u64,
+    /// Jobs that run, and those that ended since all that was left of others was overwritten.
+    met: usize,
 }
 
 impl<T: Running> All<T> {
@@ -87,6 +102,7 @@ impl<T: Running> All<T> {
 
     /// Prepares a job. Nothing runs when nobody waits for it, or it was refused and told so.
     fn join<B: Backend<Text = T>>(&mut self, job: Job, backend: &B, rules: &Rules<'_>) {
+        self.met += 1;
         if job.is_abandoned() {
             rules.metrics.cancelled();
             return;

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
@@ -98,15 +97,15 @@ impl<S: AsyncRead + Unpin> Shared<S> {
     }
 }
 
-impl Shared<TlsStream<TcpStream>> {
+impl<S: Send + 'static> Shared<TlsStream<S>> {
     pub(super) fn exporter(&self) -> Box<dyn Exporter> {
         Box::new(TlsExporter(Arc::clone(&self.stream)))
     }
 }
 
-struct TlsExporter(Arc<Mutex<Inner<TlsStream<TcpStream>>>>);
+struct TlsExporter<S>(Arc<Mutex<Inner<TlsStream<S>>>>);
 
-impl Exporter for TlsExporter {
+impl<S: Send> Exporter for TlsExporter<S> {
     fn export(&self, label: &[u8], context: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, tls) = inner.stream.get_ref();
@@ -132,6 +131,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
                 let taken = inner.ahead.len().min(buffer.remaining());
                 buffer.put_slice(&inner.ahead[..taken]);
                 inner.ahead.drain(..taken);
+                if inner.ahead.is_empty() {
+                    // What was drained is still in the block.
+                    inner.ahead = Zeroizing::new(Vec::new());
+                }
                 Poll::Ready(Ok(()))
             }
         };
@@ -145,6 +148,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Shared<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.lock().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.lock().stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.lock().stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

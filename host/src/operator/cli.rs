@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{endorse, launch, status};
+use super::{endorse, launch, scan, status};
 use crate::clock::Clock;
 use crate::endorsements::listing;
 use crate::error::{Exit, Failure};
@@ -37,6 +37,21 @@ pub enum OperatorCommand {
         url: String,
         /// What `client endorsements bundle` wrote
         bundle: PathBuf,
+    },
+    /// Look for planted texts, ids or numbers in all memory of a process, or in a core dump: exit status 0 nothing found, 3 found
+    Scan {
+        /// The process. Needs the right to trace it
+        #[arg(long, required_unless_present = "core")]
+        pid: Option<u32>,
+        /// An ELF core in place of a process
+        #[arg(long, value_name = "FILE", conflicts_with = "pid")]
+        core: Option<PathBuf>,
+        /// What to look for, one text a line or JSON (docs/hygiene.md); - for standard input. Never an argument, which others can see
+        #[arg(long, value_name = "FILE", required = true)]
+        canary_file: Vec<PathBuf>,
+        /// Print memory around each place: it may hold anybody's plaintext
+        #[arg(long)]
+        dangerously_show_memory: bool,
     },
     /// See whether an enclave is alive and ready. Proves nothing: use `client verify` for that
     Status {
@@ -79,6 +94,29 @@ pub async fn run(command: OperatorCommand, output: &Output) -> Result<Exit, Fail
             }
             output.data(&brought, || format!("stapled: {} endorsements", brought.items))?;
             Ok(Exit::Yes)
+        }
+        OperatorCommand::Scan {
+            pid,
+            core,
+            canary_file,
+            dangerously_show_memory: show,
+        } => {
+            let mut canaries = Vec::new();
+            for file in canary_file {
+                canaries.extend(scan::Canaries::read(&file)?);
+            }
+            let canaries = scan::Canaries::new(&canaries)?;
+            let image = match (core, pid) {
+                (Some(core), _) => scan::Image::of_core(&core)?,
+                (None, pid) => scan::Image::of_process(pid.unwrap_or_default())?,
+            };
+            let report = scan::scan(&image, &canaries, show)?;
+            output.data(&report, || report.text())?;
+            Ok(if report.found == 0 {
+                Exit::Yes
+            } else {
+                Exit::Denied
+            })
         }
         OperatorCommand::Status { url } => {
             let status = status::probe(&url).await?;

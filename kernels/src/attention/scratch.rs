@@ -7,6 +7,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use zeroize::Zeroize as _;
+
 use super::plan::Split;
 use super::tile::{CHUNK, LINE};
 use crate::kv::{Layout, POSITIONS};
@@ -38,6 +40,14 @@ impl Workspace {
                 .collect(),
             partial: Buffer::zeroed(0),
             splits: Vec::new(),
+        }
+    }
+
+    /// Overwrites what calls so far left, and keeps its memory.
+    pub fn wipe(&mut self) {
+        self.partial.wipe();
+        for thread in &mut self.threads {
+            thread.get_mut().unwrap_or_else(PoisonError::into_inner).wipe();
         }
     }
 
@@ -103,6 +113,31 @@ impl Scratch {
             lower: vec![0.0; rows],
             block: Buffer::zeroed(POSITIONS * depth.max(columns)),
             bare: Buffer::zeroed(layout.key_units().max(layout.value_units())),
+        }
+    }
+
+    fn wipe(&mut self) {
+        // Every field by name: none that is added can be left out.
+        let Self {
+            queries,
+            scores,
+            shares,
+            sums,
+            total,
+            largest,
+            weight,
+            total_largest,
+            total_weight,
+            lower,
+            block,
+            bare,
+        } = self;
+        for buffer in [queries, scores, shares, sums, total, block] {
+            buffer.wipe();
+        }
+        bare.wipe();
+        for rows in [largest, weight, total_largest, total_weight, lower] {
+            rows.as_mut_slice().zeroize();
         }
     }
 }

@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anchorhold_memory::measures::{self, Measure};
+
 use super::Layout;
 use crate::memory::Buffer;
 
@@ -129,13 +131,18 @@ impl PagePool {
         }
         let taken = (0..pages).map(|_| {
             let (index, fresh) = free.draw();
-            Page {
+            let mut page = Page {
                 index,
                 shared: Arc::clone(&self.shared),
                 fresh,
                 touched: AtomicBool::new(false),
                 warmed: 0,
+            };
+            // Where a test has it stay, it goes before anybody computes with it.
+            if !measures::is_on(Measure::Pages) {
+                page.wipe();
             }
+            page
         });
         Ok(taken.collect())
     }
@@ -186,6 +193,12 @@ impl Page {
 
     pub(crate) fn is_of_the_pool_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// The memory stays reachable by the next owner, so that the compiler may not leave this out.
+    fn wipe(&mut self) {
+        // SAFETY: the page's units are inside of the buffer, and this is their only owner.
+        unsafe { self.start().write_bytes(0, self.shared.layout.page_units()) };
     }
 
     fn start(&self) -> *mut u16 {
@@ -258,7 +271,7 @@ impl Page {
     }
 
     /// Its bytes as they lie in memory.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "trace"))]
     pub(crate) fn units(&mut self) -> &mut [u16] {
         *self.touched.get_mut() = true;
         // SAFETY: the page's units are inside of the buffer, and the borrow of the only owner is unique.
@@ -269,10 +282,8 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         let touched = *self.touched.get_mut();
-        if touched {
-            // The memory stays reachable by the next owner, so that the compiler may not leave this out.
-            // SAFETY: the page's units are inside of the buffer, and this is their only owner.
-            unsafe { self.start().write_bytes(0, self.shared.layout.page_units()) };
+        if touched && measures::is_on(Measure::Pages) {
+            self.wipe();
         }
         let mut free = self.shared.free();
         let pages = if self.fresh && !touched && self.warmed < self.shared.layout.page_bytes() {

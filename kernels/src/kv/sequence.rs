@@ -87,6 +87,16 @@ impl Sequence {
         &self.pages
     }
 
+    /// What its pages hold, as it lies in memory.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn stored(&mut self) -> Vec<u16> {
+        self.pages
+            .iter_mut()
+            .flat_map(|page| page.units().to_vec())
+            .collect()
+    }
+
     #[cfg(test)]
     pub(crate) fn into_pages(self) -> Vec<Page> {
         self.pages

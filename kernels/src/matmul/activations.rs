@@ -53,16 +53,20 @@ struct Integers {
     sums: Room<f32>,
 }
 
-/// A buffer that grows.
-struct Room<T: Number>(Buffer<T>);
+/// A buffer that grows, and how much of it was given out since it was wiped.
+struct Room<T: Number>(Buffer<T>, usize);
 
 impl<T: Number> Room<T> {
     fn new() -> Self {
-        Self(Buffer::zeroed(0))
+        Self(Buffer::zeroed(0), 0)
     }
 
     fn wipe(&mut self) {
-        self.0.wipe();
+        let used = &mut self.0[..self.1];
+        used.fill(T::default());
+        // Keeps the compiler from leaving it out.
+        zeroize::optimization_barrier(used);
+        self.1 = 0;
     }
 
     /// At least `length` numbers, of any value.
@@ -70,6 +74,7 @@ impl<T: Number> Room<T> {
         if self.0.len() < length {
             self.0 = Buffer::zeroed(length.next_power_of_two());
         }
+        self.1 = self.1.max(length);
         &mut self.0[..length]
     }
 }

@@ -9,6 +9,7 @@
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anchorhold_memory::stack;
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
@@ -48,6 +49,7 @@ impl Masks {
                     let mask = parser.compute_mask().ok();
                     // An answer that was given up needs no mask.
                     let _ = reply.send(Computed { parser, mask });
+                    stack::scrub();
                 }
             };
             std::thread::Builder::new()

@@ -140,6 +140,16 @@ impl Engine {
 }
 
 impl Workspace {
+    /// Overwrites what passes left that is not overwritten after each.
+    pub(super) fn forget(&mut self) {
+        match self {
+            Self::Cpu(scratch) => scratch.forget(),
+            // It keeps nothing between passes but what each wipes.
+            #[cfg(any(test, feature = "device"))]
+            Self::Device(_) => {}
+        }
+    }
+
     /// Overwrites what a pass of so many rows left.
     pub(super) fn wipe(&mut self, rows: usize) {
         match self {

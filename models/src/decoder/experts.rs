@@ -75,6 +75,7 @@ impl Mixture {
             let used = buffer.len() / limits::PASS_ROWS * rows;
             wipe(buffer.get_mut(..used).unwrap_or_default());
         }
+        self.inner.wipe();
     }
 }
 

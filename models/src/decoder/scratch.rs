@@ -15,6 +15,7 @@ use super::rope::Angles;
 use crate::config::decoder::DecoderConfig;
 use crate::limits::inference as limits;
 use crate::machine::Machine;
+use anchorhold_memory::measures::{self, Measure};
 
 /// Rows of a pass, by what they are.
 pub(crate) struct Scratch {
@@ -95,6 +96,9 @@ impl Scratch {
 
     /// Overwrites what a pass of so many rows left.
     pub(crate) fn wipe(&mut self, rows: usize) {
+        if !measures::is_on(Measure::Passes) {
+            return;
+        }
         let Self {
             hidden,
             normed,
@@ -105,13 +109,22 @@ impl Scratch {
             gate,
             up,
             wanted,
+            activations,
             mixture,
             ..
         } = self;
+        activations.wipe();
         mixture.iter_mut().for_each(|mixture| mixture.wipe(rows));
         for buffer in [hidden, normed, queries, keys, values, attended, gate, up, wanted] {
             let used = buffer.len() / limits::PASS_ROWS * rows;
             wipe(buffer.get_mut(..used).unwrap_or_default());
+        }
+    }
+
+    /// Overwrites what would be too much to overwrite after each pass: what attention works in.
+    pub(crate) fn forget(&mut self) {
+        if measures::is_on(Measure::Passes) {
+            self.workspace.wipe();
         }
     }
 

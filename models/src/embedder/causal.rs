@@ -61,6 +61,13 @@ impl Causal {
         pages.saturating_mul(anchorhold_kernels::kv::POSITIONS)
     }
 
+    /// As that of [`super::Embedder`].
+    pub(super) fn forget(&self) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.forget();
+        self.network.machine().pool.scrub();
+    }
+
     /// The vectors of the texts, in order.
     pub(super) fn embed(
         &self,

@@ -39,6 +39,11 @@ pub(super) struct Network {
 }
 
 impl Network {
+    /// As that of [`super::Embedder`]: all but stacks is overwritten after each call.
+    pub(super) fn forget(&self) {
+        self.machine.pool.scrub();
+    }
+
     pub(super) fn load(
         mut weights: Weights<'_>,
         config: EncoderConfig,

