@@ -168,7 +168,7 @@ fn drive<'a, T: Tile, P>(
         // Scored before they leave the second cache, some of one window; a part begins with new chances.
         let window = TOGETHER / T::OUTPUTS;
         kept = (kept / AT_ONCE * AT_ONCE).clamp(AT_ONCE, window);
-        while window % kept != 0 {
+        while !window.is_multiple_of(kept) {
             kept -= AT_ONCE;
         }
         each = each.next_multiple_of(window);
