@@ -64,14 +64,18 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     pub(crate) fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::of(Self::describe(bytes)?)
+    }
+
+    /// What a `tokenizer.json` says: its text is of no more use then.
+    pub(crate) fn describe(bytes: &[u8]) -> Result<Described, LoadError> {
         if bytes.len() > limits::TOKENIZER_BYTES {
             return Err(refuse(FileProblem::TooLarge(limits::TOKENIZER_BYTES as u64)));
         }
-        let described = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::from_slice(bytes).map_err(|error| match error.classify() {
             Category::Data => refuse(FileProblem::NotTokenizer),
             Category::Syntax | Category::Eof | Category::Io => refuse(FileProblem::NotJson),
-        })?;
-        Self::of(described)
+        })
     }
 
     /// Out of what a `tokenizer.json` would say.
