@@ -3,7 +3,8 @@
 //! Why apart: here the text of users meets the model's control tokens.
 //!
 //! - [`control`]: control tokens are found only in what the model's owner wrote
-//! - [`library`]: what a file says becomes the library's tokenizer
+//! - [`described`]: what a file says
+//! - [`library`]: that becomes the library's tokenizer
 //! - [`pieces`]: the bytes that each id stands for
 //! - [`spellings`]: where one of many begins
 //! - [`stream`]: bytes to text, as they come
@@ -13,21 +14,23 @@
 //! returns are checked. No cache keeps words of a prompt. Errors carry no text.
 
 mod control;
+pub(crate) mod described;
 mod library;
 mod pieces;
 mod spellings;
 mod stream;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::error::Category;
 use tokenizers::{Encoding, ModelWrapper, PreTokenizerWrapper, TruncationDirection};
 use zeroize::Zeroizing;
 
 pub(crate) use control::Marker;
 use control::{Control, Controls};
+use described::Described;
 pub(crate) use pieces::Pieces;
 pub(crate) use stream::TextStream;
 
-use crate::config::keys::parse_object;
 use crate::limits::inference as limits;
 use crate::model::error::{FileProblem, LoadError};
 use crate::model::name::ShownName;
@@ -61,19 +64,30 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     pub(crate) fn load(bytes: &[u8]) -> Result<Self, LoadError> {
-        Self::of_json(parse_object(FILE, bytes, limits::TOKENIZER_BYTES)?)
+        Self::of(Self::describe(bytes)?)
+    }
+
+    /// What a `tokenizer.json` says: its text is of no more use then.
+    pub(crate) fn describe(bytes: &[u8]) -> Result<Described, LoadError> {
+        if bytes.len() > limits::TOKENIZER_BYTES {
+            return Err(refuse(FileProblem::TooLarge(limits::TOKENIZER_BYTES as u64)));
+        }
+        serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+            Category::Data => refuse(FileProblem::NotTokenizer),
+            Category::Syntax | Category::Eof | Category::Io => refuse(FileProblem::NotJson),
+        })
     }
 
     /// Out of what a `tokenizer.json` would say.
-    pub(crate) fn of_json(mut json: Map<String, Value>) -> Result<Self, LoadError> {
+    pub(crate) fn of(mut described: Described) -> Result<Self, LoadError> {
         let unusable = || refuse(FileProblem::NotTokenizer);
-        let controls = Controls::read(&mut json).ok_or_else(unusable)?;
-        guarded(|| Self::build(json, controls)).ok_or_else(unusable)?
+        let controls = Controls::read(&mut described.members).ok_or_else(unusable)?;
+        guarded(|| Self::build(described, controls)).ok_or_else(unusable)?
     }
 
-    fn build(json: Map<String, Value>, mut controls: Controls) -> Result<Self, LoadError> {
+    fn build(described: Described, mut controls: Controls) -> Result<Self, LoadError> {
         let unusable = || refuse(FileProblem::NotTokenizer);
-        let mut inner = library::read(json).ok_or_else(unusable)?;
+        let (mut inner, size) = library::read(described).ok_or_else(unusable)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|_| unusable())?;
         inner.set_encode_special_tokens(true);
@@ -91,11 +105,6 @@ impl Tokenizer {
             ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
         };
         let unknown = unknown.and_then(|token| inner.token_to_id(&token));
-        let size = inner
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .map_or(0, |id| id as usize + 1);
         Ok(Self {
             inner,
             following,

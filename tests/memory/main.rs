@@ -16,9 +16,6 @@ use serde_json::Value;
 /// What loading may take beside what it leaves.
 const BEYOND_MIB: f64 = 64.0;
 
-/// The same beside a vocabulary as large as Qwen's, of which forty stay.
-const VOCABULARY_MIB: f64 = 100.0;
-
 /// The one line of `anchorhold-bench memory`.
 fn measure(arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
@@ -84,21 +81,20 @@ fn plain_weights_of_a_gguf_file_that_become_smaller_are_never_all_there() {
     assert_loaded_in_place(&row);
 }
 
-/// What the tokenizer's library takes while it reads 151,936 tokens and as many merges, beside a file that is kept.
+/// A vocabulary as large as Qwen's, with as many merges, of which forty MiB stay: in the file, beside one that is kept and one
+/// that is not, and as a `tokenizer.json`.
 #[test]
 fn a_large_vocabulary_takes_little_beside_the_weights() {
-    let row = measure(&[
-        "--models",
-        "words",
-        "--formats",
-        "bf16",
-        "--streams",
-        "1",
-        "--positions",
-        "64",
-    ]);
-    assert!(figure(&row, "packed MiB") > 64.0, "too small to tell: {row:#}");
-    assert!(figure(&row, "beyond MiB") < VOCABULARY_MIB, "{row:#}");
+    let words = ["--models", "words", "--formats", "bf16", "--positions", "64"];
+    for (more, least) in [
+        (&["--streams", "1"][..], 64.0),
+        (&["--streams", "1", "--tokenizer-json"], 64.0),
+        (&["--streams", "1", "--gguf", "--quantise", "q8"], 32.0),
+    ] {
+        let row = measure(&[&words, more].concat());
+        assert!(figure(&row, "packed MiB") > least, "too small to tell: {row:#}");
+        assert!(figure(&row, "beyond MiB") < BEYOND_MIB, "{row:#}");
+    }
 }
 
 /// The file is twice and nearly four times what is left of it.

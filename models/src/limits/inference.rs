@@ -33,9 +33,9 @@ pub(crate) const VOCABULARY: usize = 1 << 20;
 /// Longest context: ten million positions is the longest announced.
 pub(crate) const CONTEXT: usize = 1 << 24;
 
-/// Bytes of a file's rows that are packed before their memory goes back: enough for all cores, an eighth of the 64 MiB by which
-/// loading may exceed what it leaves.
-pub(crate) const PACK_BYTES: usize = 8 << 20;
+/// Bytes of a file's rows that are packed before their memory goes back: enough for all cores. Of a file that is not kept they lie
+/// in memory three times, which beside a large tokenizer has to stay within the 64 MiB by which loading may exceed what it leaves.
+pub(crate) const PACK_BYTES: usize = 6 << 20;
 
 /// What a program takes before it has a model, its threads' stacks included; measured.
 pub(crate) const PROGRAM_BYTES: u64 = 16 << 20;

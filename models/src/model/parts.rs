@@ -139,8 +139,13 @@ impl<'p> EmbedderParts<'p> {
 
 /// The tokenizer that stands beside the weights, if one does.
 pub(super) fn tokenizer(files: &mut ModelFiles) -> Result<Option<Tokenizer>, LoadError> {
-    let bytes = files.take(TOKENIZER);
-    bytes.map(|bytes| Tokenizer::load(&bytes)).transpose()
+    let Some(bytes) = files.take(TOKENIZER) else {
+        return Ok(None);
+    };
+    let described = Tokenizer::describe(&bytes)?;
+    // Not beside the tables that are made now.
+    drop(bytes);
+    Tokenizer::of(described).map(Some)
 }
 
 pub(super) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), LoadError> {

@@ -48,6 +48,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     let (shapes, mixes) = subjects(&mut arguments, "q8_0,q4_0,bf16")?;
     let quantise: Option<String> = arguments.value("--quantise")?;
     let gguf = arguments.flag("--gguf");
+    let beside = arguments.flag("--tokenizer-json");
     let threads = arguments.count("--threads", machine::cores())?;
     let streams = arguments.count("--streams", 32)?;
     let positions = arguments.value("--positions")?.unwrap_or(256);
@@ -62,7 +63,10 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<Report, Failure> {
     }
     for shape in &shapes {
         for mix in &mixes {
-            let model = Prepared::random(&options.models_folder, shape, *mix)?;
+            let model = match beside {
+                true => Prepared::random_beside(&options.models_folder, shape, *mix)?,
+                false => Prepared::random(&options.models_folder, shape, *mix)?,
+            };
             let mut step = vec![
                 "memory-step".to_owned(),
                 "--model".to_owned(),

@@ -14,6 +14,7 @@ use anchorhold_models::{
 
 use super::quantise::Mix;
 use super::shape::Shape;
+use super::vocabulary::Vocabulary;
 use super::weights;
 use crate::Failure;
 use crate::model::Size;
@@ -34,6 +35,17 @@ impl Prepared {
     pub(crate) fn random(models: &Path, shape: &Shape, mix: Mix) -> Result<Self, Failure> {
         let folder = models.join(format!("{}-{}", shape.name, mix.name()));
         Self::find_or_make(&folder, VERSION, |folder| {
+            weights::write(&folder.join(GGUF), shape, mix)
+        })
+    }
+
+    /// The same with its tokenizer as a `tokenizer.json` beside it, which is what counts then.
+    pub(crate) fn random_beside(models: &Path, shape: &Shape, mix: Mix) -> Result<Self, Failure> {
+        let folder = models.join(format!("{}-{}-beside", shape.name, mix.name()));
+        Self::find_or_make(&folder, VERSION, |folder| {
+            let vocabulary = Vocabulary::of_size(shape.vocabulary).ok_or("no tokenizer has this size")?;
+            let file = serde_json::to_vec(&vocabulary.file())?;
+            fs::write(folder.join("model/tokenizer.json"), file)?;
             weights::write(&folder.join(GGUF), shape, mix)
         })
     }

@@ -6,6 +6,8 @@
 //! # Invariants
 //! Each digit of a text is one token, so that a prompt has exactly as many tokens as its writer wants.
 
+use serde_json::{Map, Value, json};
+
 /// `token_type` of GGUF.
 const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
@@ -53,6 +55,33 @@ impl Vocabulary {
             tokens,
             types,
             merges,
+        })
+    }
+}
+
+impl Vocabulary {
+    /// The same as a `tokenizer.json`.
+    pub(crate) fn file(&self) -> Value {
+        let (mut vocab, mut added) = (Map::new(), Vec::new());
+        for (id, (token, kind)) in self.tokens.iter().zip(&self.types).enumerate() {
+            vocab.insert(token.clone(), Value::from(id));
+            if *kind == CONTROL {
+                added.push(
+                    json!({"id": id, "content": token, "special": true, "single_word": false,
+                                  "lstrip": false, "rstrip": false, "normalized": false}),
+                );
+            }
+        }
+        let pair = |merge: &String| Value::from_iter(merge.split(' '));
+        let merges: Vec<Value> = self.merges.iter().map(pair).collect();
+        let bytes =
+            json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+            "pre_tokenizer": bytes, "post_processor": null, "decoder": bytes,
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                      "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+                      "ignore_merges": false, "vocab": vocab, "merges": merges},
         })
     }
 }

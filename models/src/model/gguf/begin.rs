@@ -29,7 +29,15 @@ pub(super) fn bring(file: &str, bytes: &mut Plaintext) -> Result<(usize, Numbers
         bytes.bring(0..length).map_err(LoadError::Again)?;
         let begin = bytes.get(..length).unwrap_or_default();
         match Gguf::parse(begin, whole as u64) {
-            Ok(gguf) => break places(&gguf),
+            Ok(gguf) => {
+                let found = places(&gguf);
+                // What is behind the tables need not lie in memory while they are read.
+                let first = gguf.tensors().first().map(|tensor| tensor.listed().3.start);
+                if !bytes.is_kept() {
+                    length = first.map_or(length, |first| first.min(length));
+                }
+                break found;
+            }
             Err(GgufError::Cut { .. }) if length < whole => length = length.saturating_mul(2).min(whole),
             Err(problem) => {
                 return Err(LoadError::Gguf {

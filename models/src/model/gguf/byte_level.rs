@@ -5,12 +5,14 @@
 //! # Invariants
 //! A name that is not known is refused: a wrong pattern gives other tokens than the model was trained on.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tokenizers::models::bpe::Merges;
 
 use super::settings::{problem, unsupported};
 use super::vocabulary::{Kind, Vocabulary};
 use crate::limits::inference as limits;
 use crate::model::error::{LoadError, SettingProblem};
+use crate::tokenizer::described::{Described, Tables};
 
 const MERGES: &str = "tokenizer.ggml.merges";
 const PRE: &str = "tokenizer.ggml.pre";
@@ -72,7 +74,7 @@ fn words(name: &str) -> Option<Words> {
     })
 }
 
-pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, LoadError> {
+pub(super) fn described(vocabulary: &Vocabulary<'_>) -> Result<Described, LoadError> {
     let settings = vocabulary.settings;
     let name = settings
         .text(PRE)?
@@ -84,10 +86,10 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
     // A piece may begin with a space of its own.
     let pair = |merge: &&str| {
         let at = merge.char_indices().skip(1).find(|(_, letter)| *letter == ' ')?.0;
-        Some(json!([merge.get(..at)?, merge.get(at + 1..)?]))
+        Some((merge.get(..at)?.to_owned(), merge.get(at + 1..)?.to_owned()))
     };
     // With room for all: what grows lies in memory twice.
-    let mut pairs = Vec::with_capacity(merges.len());
+    let mut pairs = Merges::with_capacity(merges.len());
     for merge in &merges {
         pairs.push(pair(merge).ok_or_else(|| problem(MERGES, SettingProblem::Type))?);
     }
@@ -106,23 +108,20 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
     } else {
         vocabulary.len()
     };
-    let mut vocab = Map::with_capacity(listed);
-    let tokens = vocabulary.iter().take(listed);
-    vocab.extend(tokens.map(|(id, token, _)| (token.to_owned(), Value::from(id))));
-    let mut model = json!({
-        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-        "ignore_merges": words.whole_words,
-    });
-    // Put in as they are: the macro would copy them.
-    model["vocab"] = Value::Object(vocab);
-    model["merges"] = Value::Array(pairs);
-    let mut file = vocabulary.file(json!({
+    let tables = Tables {
+        vocab: Some(vocabulary.table(vocabulary.tokens.iter().take(listed).copied())),
+        merges: Some(pairs),
+    };
+    let members = vocabulary.members(json!({
         "normalizer": if words.composes { json!({"type": "NFC"}) } else { Value::Null },
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": words.steps},
         "post_processor": vocabulary.around(words.begins)?,
         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": words.whole_words,
+        },
     }))?;
-    file.insert("model".to_owned(), model);
-    Ok(file)
+    Ok(Described::new(members, tables))
 }

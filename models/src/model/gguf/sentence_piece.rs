@@ -8,13 +8,15 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use tokenizers::models::bpe::Merges;
 
 use super::settings::unsupported;
 use super::vocabulary::{Kind, Vocabulary};
 use crate::model::error::LoadError;
+use crate::tokenizer::described::{Described, Tables};
 
-pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, LoadError> {
+pub(super) fn described(vocabulary: &Vocabulary<'_>) -> Result<Described, LoadError> {
     const SPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
     let settings = vocabulary.settings;
     if settings.flag(SPACES)?.unwrap_or(false) {
@@ -30,11 +32,10 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
         .iter()
         .filter(|kind| **kind == Kind::Byte)
         .count();
-    let vocab: Map<String, Value> = vocabulary
-        .iter()
-        .map(|(id, token, _)| (token.to_owned(), Value::from(id)))
-        .collect();
-    let merges = merges(vocabulary, &vocabulary.scores()?);
+    let tables = Tables {
+        merges: Some(merges(vocabulary, &vocabulary.scores()?)),
+        vocab: Some(vocabulary.table(vocabulary.tokens.iter().copied())),
+    };
     let mut normalizers = vec![json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"})];
     let mut decoders = vec![
         json!({"type": "Replace", "pattern": {"String": "\u{2581}"}, "content": " "}),
@@ -45,7 +46,7 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
         normalizers.insert(0, json!({"type": "Prepend", "prepend": "\u{2581}"}));
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    vocabulary.file(json!({
+    let members = vocabulary.members(json!({
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
         "pre_tokenizer": null,
         "post_processor": vocabulary.around(true)?,
@@ -53,13 +54,14 @@ pub(super) fn json(vocabulary: &Vocabulary<'_>) -> Result<Map<String, Value>, Lo
         "model": {
             "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": bytes == 256,
-            "ignore_merges": false, "vocab": vocab, "merges": merges,
+            "ignore_merges": false,
         },
-    }))
+    }))?;
+    Ok(Described::new(members, tables))
 }
 
 /// All ways in which two pieces make a third, the likeliest third first.
-fn merges(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Vec<Value> {
+fn merges(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Merges {
     let normal = |kind| matches!(kind, Kind::Normal | Kind::User);
     let pieces: HashMap<&str, u32> = vocabulary
         .iter()
@@ -97,7 +99,7 @@ fn merges(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Vec<Value> {
             .unwrap_or(std::cmp::Ordering::Equal)
             .then_with(|| lengths(one).cmp(&lengths(other)))
     });
-    let pair = |merge: Merge<'_>| json!([merge.left, merge.right]);
+    let pair = |merge: Merge<'_>| (merge.left.to_owned(), merge.right.to_owned());
     found.into_iter().map(pair).collect()
 }
 

@@ -1,12 +1,13 @@
 //! The tokens of a GGUF file, and the tokenizer that they make.
 //!
 //! Why apart: it is put into the words of `tokenizer.json`, so that control tokens are kept from users' texts by the same
-//! code whatever the file.
+//! code whatever the file; tokens and merges go into the library's tables with no such words between.
 //!
 //! # Invariants
 //! Every id stands for the token that the file lists under it, or the file is refused.
 
 use serde_json::{Map, Value, json};
+use tokenizers::models::bpe::Vocab;
 
 use super::settings::{Settings, problem, unsupported};
 use super::{byte_level, sentence_piece, word_piece};
@@ -126,14 +127,14 @@ impl<'a> Vocabulary<'a> {
     /// The tokenizer that the file describes; errors call it `file`.
     pub(super) fn tokenizer(&self, file: &str) -> Result<Tokenizer, LoadError> {
         let mut spelled = None;
-        let json = match self.settings.text(MODEL)? {
-            Some("gpt2") => byte_level::json(self)?,
-            Some("llama") => sentence_piece::json(self)?,
+        let described = match self.settings.text(MODEL)? {
+            Some("gpt2") => byte_level::described(self)?,
+            Some("llama") => sentence_piece::described(self)?,
             Some("bert") => {
                 let tokens = word_piece::spellings(self);
-                let json = word_piece::json(self, &tokens)?;
+                let described = word_piece::described(self, &tokens)?;
                 spelled = Some(tokens);
-                json
+                described
             }
             Some(other) => return Err(unsupported(MODEL, other)),
             None => return Err(problem(MODEL, SettingProblem::Missing)),
@@ -142,7 +143,7 @@ impl<'a> Vocabulary<'a> {
             file: ShownName::new(file),
             problem: FileProblem::NotTokenizer,
         };
-        let tokenizer = Tokenizer::of_json(json).map_err(|error| match error {
+        let tokenizer = Tokenizer::of(described).map_err(|error| match error {
             LoadError::File { .. } => refused(),
             other => other,
         })?;
@@ -245,8 +246,16 @@ impl<'a> Vocabulary<'a> {
         added.collect()
     }
 
-    /// A tokenizer with these parts.
-    pub(super) fn file(&self, parts: Value) -> Result<Map<String, Value>, LoadError> {
+    /// The library's table of these tokens, whose ids count from 0.
+    pub(super) fn table<'t>(&self, tokens: impl Iterator<Item = &'t str>) -> Vocab {
+        // With room for all: what grows lies in memory twice.
+        let mut table = Vocab::with_capacity(self.len());
+        table.extend((0u32..).zip(tokens).map(|(id, token)| (token.to_owned(), id)));
+        table
+    }
+
+    /// What a `tokenizer.json` with these parts has beside its tables.
+    pub(super) fn members(&self, parts: Value) -> Result<Map<String, Value>, LoadError> {
         let Value::Object(mut file) = parts else {
             return Err(LoadError::Compute);
         };

@@ -6,11 +6,12 @@
 //! # Invariants
 //! Texts are brought to lower case when no piece of the vocabulary has a capital letter of ASCII, which no file says.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::settings::problem;
 use super::vocabulary::{Kind, Vocabulary};
 use crate::model::error::{LoadError, SettingProblem};
+use crate::tokenizer::described::{Described, Tables};
 
 const WORD: char = '\u{2581}';
 const INSIDE: &str = "##";
@@ -30,10 +31,7 @@ pub(super) fn spellings(vocabulary: &Vocabulary<'_>) -> Vec<String> {
     spelled.collect()
 }
 
-pub(super) fn json(
-    vocabulary: &Vocabulary<'_>,
-    spellings: &[String],
-) -> Result<Map<String, Value>, LoadError> {
+pub(super) fn described(vocabulary: &Vocabulary<'_>, spellings: &[String]) -> Result<Described, LoadError> {
     let need = |keys: [&'static str; 2]| {
         let [key, other] = keys;
         let id = match vocabulary.id(key)? {
@@ -55,17 +53,18 @@ pub(super) fn json(
         .iter()
         .filter(|(_, token, kind)| *kind == Kind::Normal && !token.starts_with('['));
     let lower = !normal.map(|(_, token, _)| token).any(capital);
-    let vocab: Map<String, Value> = (0u32..)
-        .zip(spellings)
-        .map(|(id, token)| (token.clone(), Value::from(id)))
-        .collect();
-    vocabulary.file(json!({
+    let tables = Tables {
+        vocab: Some(vocabulary.table(spellings.iter().map(String::as_str))),
+        merges: None,
+    };
+    let members = vocabulary.members(json!({
         "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
                        "strip_accents": null, "lowercase": lower},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": vocabulary.post_processor(begin, end),
         "decoder": {"type": "WordPiece", "prefix": INSIDE, "cleanup": true},
         "model": {"type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": INSIDE,
-                  "max_input_chars_per_word": 100, "vocab": vocab},
-    }))
+                  "max_input_chars_per_word": 100},
+    }))?;
+    Ok(Described::new(members, tables))
 }
