@@ -27,6 +27,7 @@ pub use error::ConfigError;
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
 use crate::limits::Limits;
+use crate::traffic::Shape;
 
 /// What the enclave was told, checked.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Config {
     pub devices: Option<DevicesConfig>,
     /// The limits in force.
     pub limits: Limits,
+    /// What the network sees of answers; `None`: what it sees depends on what is said.
+    pub traffic: Option<Shape>,
     /// Who may ask.
     pub access: Access,
 }
@@ -156,6 +159,9 @@ impl Config {
         weakened.push(Weakening::HostTime);
         if self.engine.token_dependent_addresses {
             weakened.push(Weakening::TokenDependentAddresses);
+        }
+        if self.traffic.is_none() {
+            weakened.push(Weakening::UnshapedTraffic);
         }
         weakened
     }

@@ -51,5 +51,6 @@ pub mod receipts;
 pub mod run;
 pub mod server;
 pub mod tls;
+pub mod traffic;
 
 pub use run::{Listening, RunOutcome, run};

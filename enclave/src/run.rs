@@ -154,6 +154,7 @@ async fn serve(
         identity: Arc::clone(&identity),
         model_name: config.model.name.clone(),
         limits: config.limits,
+        traffic: config.traffic,
         auth: Auth::new(config.access.clone(), Arc::clone(&clock)),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
@@ -164,7 +165,8 @@ async fn serve(
     });
 
     let limits = config.limits;
-    let server_tls = tls::server_config(&tls).map_err(|_| BootError::Tls)?;
+    let server_tls =
+        tls::server_config(&tls, config.traffic.map(|shape| shape.frame)).map_err(|_| BootError::Tls)?;
     let app = api::router(state);
     let api = Server::tls(config.listen.api, server_tls, app, limits, lifecycle.clone())
         .await

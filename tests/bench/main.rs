@@ -11,6 +11,7 @@
 //! - `decode`, `prefill`, `batch`, `depth`, `all`, `perplexity`: the [`engine`] beside llama.cpp, on models made on the spot;
 //!   `embeddings`: beside onnxruntime; `memory`: peaks of loading and answering beside what the engine computes; `cadence`: how
 //!   evenly tokens come; `loading`: from a sealed file; `https`: through the enclave; `foreign`: beside busy threads
+//! - `traffic`: a classifier guesses topics from records on the wire, with the shape of answers and without
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -34,6 +35,7 @@ mod overhead;
 mod ready;
 mod seal;
 mod stack;
+mod traffic;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   overhead [--params demo,125m] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
   evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
+  traffic  [--requests N] [--clients N] [--seed N] [--shape tick_ms=50,least_ticks=8] [--python FILE] [--keep DIR]
   memory   [--models small] [--formats q8_0] [--quantise q8|q4 [--gguf]] [--streams N] [--positions N] [--threads N]
   cadence  [--models M] [--formats F] [--streams N] [--tokens N] [--every N] [--prompts 16,256] [--threads N] [--quick]
   loading  [--models M] [--formats F] [--quantise q8|q4] [--rounds N] [--models-folder DIR]
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Some("overhead") => overhead::run(arguments),
         Some("load") => load::run(arguments),
         Some("evidence") => evidence::run(arguments),
+        Some("traffic") => traffic::run(arguments),
         Some("decode") => engine::run(Part::Decode, arguments),
         Some("prefill") => engine::run(Part::Prefill, arguments),
         Some("batch") => engine::run(Part::Batch, arguments),

@@ -394,6 +394,8 @@ impl IntoResponse for ApiError {
             }
             _ => {}
         }
+        // Whoever gives answers their length makes the body anew.
+        response.extensions_mut().insert(self);
         response
     }
 }

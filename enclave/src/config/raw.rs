@@ -5,6 +5,8 @@
 //! # Invariants
 //! Every table refuses unknown keys. Nothing of the file is copied into an error.
 
+mod traffic;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use anchorhold_models::{DevicePrecision, KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
+use self::traffic::RawTraffic;
 use super::{
     Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig,
     Quota,
@@ -42,6 +45,8 @@ struct RawConfig {
     devices: Option<RawDevices>,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    traffic: RawTraffic,
     anonymous: Field<RawAnonymous>,
     #[serde(default)]
     api_key: Vec<RawApiKey>,
@@ -134,7 +139,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 53] = [
     "version",
     "algorithm",
     "not_after",
@@ -178,6 +183,11 @@ const KEYS: [&str; 48] = [
     "idle_seconds",
     "connections",
     "drain_seconds",
+    "traffic",
+    "tick_ms",
+    "frame_bytes",
+    "least_ticks",
+    "dangerously_unshaped_traffic",
     "anonymous",
     "requests_per_minute",
     "api_key",
@@ -274,6 +284,7 @@ impl Reader<'_> {
             engine: self.engine(raw.engine)?,
             devices: raw.devices.map(|raw| self.devices(raw)).transpose()?,
             limits: self.limits(raw.limits)?,
+            traffic: self.traffic(raw.traffic)?,
             access: self.access(raw.api_key, raw.anonymous)?,
         })
     }

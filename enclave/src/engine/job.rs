@@ -110,6 +110,15 @@ impl Answering {
     pub async fn next(&mut self) -> Reply {
         self.0.recv().await.unwrap_or(Reply::Refused(Refusal::Failed))
     }
+
+    /// The next reply, if it is there.
+    pub fn try_next(&mut self) -> Option<Reply> {
+        match self.0.try_recv() {
+            Ok(reply) => Some(reply),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => Some(Reply::Refused(Refusal::Failed)),
+        }
+    }
 }
 
 /// The caller's half of texts being embedded.
