@@ -99,9 +99,6 @@ fn pass(from: &TcpStream, to: &TcpStream, down: bool, notes: &Notes) {
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             let at = Instant::now();
             let Some(bytes) = buffer.get(..read) else { break };
-            if to.write_all(bytes).is_err() {
-                break;
-            }
             waiting.extend_from_slice(bytes);
             while let Some((kind, length)) = first(&waiting) {
                 waiting.drain(..HEADER + length);
@@ -109,6 +106,10 @@ fn pass(from: &TcpStream, to: &TcpStream, down: bool, notes: &Notes) {
                     let record = Record { down, length, at };
                     notes.lock().unwrap_or_else(PoisonError::into_inner).push(record);
                 }
+            }
+            // Noted first: whoever has read it finds it noted.
+            if to.write_all(bytes).is_err() {
+                break;
             }
         }
         let _ = to.shutdown(Shutdown::Write);
