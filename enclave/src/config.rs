@@ -126,6 +126,19 @@ pub struct ApiKey {
     pub salt: Digest<32>,
     /// `SHA-256(LP("anchorhold api key v1") || LP(salt) || LP(key))`.
     pub sha256: Digest<32>,
+    /// What its holder may use.
+    pub quota: KeyQuota,
+}
+
+/// What the holder of one key may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyQuota {
+    /// Requests.
+    pub requests_per_minute: u32,
+    /// Tokens, of prompts and of answers.
+    pub tokens_per_minute: u64,
+    /// Answers in the making, waiting ones included.
+    pub concurrent: usize,
 }
 
 /// A rate for callers without a key.

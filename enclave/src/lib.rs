@@ -28,6 +28,7 @@
 //! No wall clock, no environment, no output but events. Prompts, answers, keys, token ids and weights reach no
 //! event, error, metric or file.
 
+pub mod account;
 pub mod api;
 pub mod attester;
 pub mod auth;

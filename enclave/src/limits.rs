@@ -26,6 +26,10 @@ pub const ANONYMOUS_PER_MINUTE_MAX: u32 = 60_000;
 /// Requests a minute for callers without a key, when the configuration names neither keys nor a quota.
 pub const ANONYMOUS_PER_MINUTE: u32 = 60;
 
+/// Tokens from which on an answer counts as long. Questions of people are mostly answered in fewer; who copies a model asks
+/// for more, often.
+pub const LONG_ANSWER: usize = 512;
+
 /// Nonces under one report (DESIGN, evidence binding).
 pub const BATCH_NONCES: usize = 4096;
 
@@ -270,6 +274,16 @@ pub const TICK_MS: Bound = bound("tick_ms", 50, 5, 1000);
 pub const FRAME_BYTES: Bound = bound("frame_bytes", 1024, 512, FRAME_BYTES_MOST as u64);
 /// The fewest beats of a stream: at the default, what is said in 0.4 seconds looks all the same.
 pub const LEAST_TICKS: Bound = bound("least_ticks", 8, 1, 4096);
+
+/// Requests a minute of one API key: ten a second.
+pub const KEY_REQUESTS: Bound = bound("requests_per_minute", 600, 1, ANONYMOUS_PER_MINUTE_MAX as u64);
+/// Tokens a minute of one API key, of prompts and answers: ten thousand a second, more than most machines compute.
+pub const KEY_TOKENS: Bound = bound("tokens_per_minute", 600_000, 1, 1_000_000_000);
+/// Answers of one API key in the making, waiting ones included: as many as run at one time.
+pub const KEY_CONCURRENT: Bound = bound("concurrent", 32, 1, 4096);
+
+/// Every bound of `[[api_key]]`.
+pub const KEY_BOUNDS: [Bound; 3] = [KEY_REQUESTS, KEY_TOKENS, KEY_CONCURRENT];
 
 /// Every bound of `[traffic]`.
 pub const TRAFFIC_BOUNDS: [Bound; 3] = [TICK_MS, FRAME_BYTES, LEAST_TICKS];

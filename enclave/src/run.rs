@@ -137,7 +137,9 @@ async fn serve(
         ..
     } = ready;
     let options = config.engine.load_options();
-    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_kernels(options.kernels));
+    let auth = Auth::new(config.access.clone(), Arc::clone(&clock));
+    let metrics = Metrics::new(Arc::clone(&clock)).with_kernels(options.kernels);
+    let metrics = Arc::new(metrics.with_keys(auth.counts()));
     let computing = computing(&model, &options, config.engine.running);
     let settings = engine::Settings {
         queue: config.limits.queue,
@@ -155,7 +157,7 @@ async fn serve(
         model_name: config.model.name.clone(),
         limits: config.limits,
         traffic: config.traffic,
-        auth: Auth::new(config.access.clone(), Arc::clone(&clock)),
+        auth,
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         clock: Arc::clone(&clock),

@@ -51,7 +51,7 @@ pub(super) async fn embed(
     drop(body);
     api.metrics.request();
     let wanted = texts.len();
-    let embeddings = api.engine.embed(texts)?;
+    let embeddings = api.engine.on_account(caller.admitted.account()).embed(texts)?;
     let vectors = tokio::time::timeout(api.time_left(caller.arrived), gather(embeddings, wanted))
         .await
         .map_err(|_| ApiError::Deadline)

@@ -25,6 +25,7 @@ use crate::api::frames::Frames;
 use crate::api::sampling::Delivery;
 use crate::api::shape::{Paced, pad_body};
 use crate::api::sse::{self, Left, Writer};
+use crate::auth::Admitted;
 use crate::clock::Moment;
 use crate::engine::backend::Order;
 use crate::engine::job::{Answering, Refusal, Reply};
@@ -87,7 +88,8 @@ pub(super) async fn answer(
     api.metrics.request();
     let answer = async {
         let work = Work {
-            answering: api.engine.generate(order)?,
+            answering: api.engine.on_account(caller.admitted.account()).generate(order)?,
+            admitted: caller.admitted.clone(),
             envelope,
             draft,
         };
@@ -150,6 +152,8 @@ struct Work {
     answering: Answering,
     envelope: Envelope,
     draft: Draft,
+    /// Its place in its account.
+    admitted: Admitted,
 }
 
 impl Work {
@@ -208,7 +212,7 @@ impl Work {
         let (writer, mut response) = sse::stream();
         response.extensions_mut().insert(Paced);
         let mut frames = Frames::of_events(writer, ticks, lanes, first, most);
-        let api = Arc::clone(api);
+        let (api, admitted) = (Arc::clone(api), self.admitted.clone());
         tokio::spawn(async move {
             let writer = frames.writer();
             let answer = async {
@@ -231,6 +235,8 @@ impl Work {
                 _ = writer.left() => {}
                 () = answer => {}
             }
+            // Until the last frame: when an answer was really ready is nobody's business.
+            drop(admitted);
         });
         ticks.reach(first).await;
         Ok(response)

@@ -5,6 +5,7 @@
 //! # Invariants
 //! Every table refuses unknown keys. Nothing of the file is copied into an error.
 
+mod access;
 mod traffic;
 
 use std::path::PathBuf;
@@ -18,11 +19,9 @@ use anchorhold_models::{DevicePrecision, KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
+use self::access::{RawAnonymous, RawApiKey};
 use self::traffic::RawTraffic;
-use super::{
-    Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig,
-    Quota,
-};
+use super::{BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig};
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
 use crate::limits::{self, Bound, Limits};
@@ -115,20 +114,6 @@ struct RawLimits {
     drain_seconds: Field<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAnonymous {
-    requests_per_minute: Field<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawApiKey {
-    name: Field<String>,
-    salt: Field<String>,
-    sha256: Field<String>,
-}
-
 /// Every platform that an enclave can run on.
 const PLATFORMS: [Platform; 5] = [
     Platform::Snp,
@@ -139,7 +124,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 53] = [
+const KEYS: [&str; 55] = [
     "version",
     "algorithm",
     "not_after",
@@ -191,6 +176,8 @@ const KEYS: [&str; 53] = [
     "anonymous",
     "requests_per_minute",
     "api_key",
+    "tokens_per_minute",
+    "concurrent",
     "salt",
     "sha256",
 ];
@@ -430,46 +417,6 @@ impl Reader<'_> {
             idle_time: time(raw.idle_seconds, limits::IDLE_SECONDS)?,
             connections: size(raw.connections, limits::CONNECTIONS)?,
             drain_time: time(raw.drain_seconds, limits::DRAIN_SECONDS)?,
-        })
-    }
-
-    fn access(&self, keys: Vec<RawApiKey>, anonymous: Field<RawAnonymous>) -> Result<Access, ConfigError> {
-        if keys.is_empty() {
-            let per_minute = match anonymous {
-                None => u64::from(limits::ANONYMOUS_PER_MINUTE),
-                Some(table) => {
-                    let field = table.into_inner().requests_per_minute;
-                    let value = required("requests_per_minute", field)?;
-                    let most = u64::from(limits::ANONYMOUS_PER_MINUTE_MAX);
-                    self.number("requests_per_minute", Some(value), 1, 1, most)?
-                }
-            };
-            let requests_per_minute = u32::try_from(per_minute).unwrap_or(limits::ANONYMOUS_PER_MINUTE);
-            return Ok(Access::Anonymous(Quota { requests_per_minute }));
-        }
-        if let Some(table) = anonymous {
-            return Err(ConfigError::Conflict {
-                key: "anonymous",
-                with: "api_key",
-                line: line_of(self.text, table.span().start),
-            });
-        }
-        if keys.len() > limits::API_KEYS {
-            return Err(ConfigError::BadValue {
-                key: "api_key",
-                line: 0,
-                expected: "at most 256 entries",
-            });
-        }
-        let keys: Result<Vec<_>, _> = keys.into_iter().map(|raw| self.api_key(raw)).collect();
-        Ok(Access::Keys(keys?))
-    }
-
-    fn api_key(&self, raw: RawApiKey) -> Result<ApiKey, ConfigError> {
-        Ok(ApiKey {
-            name: self.name("name", raw.name)?,
-            salt: self.text("salt", raw.salt, HEX_32)?,
-            sha256: self.text("sha256", raw.sha256, HEX_32)?,
         })
     }
 

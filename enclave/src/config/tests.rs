@@ -451,6 +451,25 @@ fn keys_and_anonymous_callers_exclude_each_other() {
         panic!("a key is configured");
     };
     assert_eq!(keys.len(), 1);
+    let quota = KeyQuota {
+        requests_per_minute: 600,
+        tokens_per_minute: 600_000,
+        concurrent: 32,
+    };
+    assert_eq!(keys[0].quota, quota, "unset is a limit");
+    let set = format!("{key}requests_per_minute = 1\ntokens_per_minute = 2\nconcurrent = 3\n");
+    let Access::Keys(keys) = and(&set).unwrap().access else {
+        panic!("a key is configured");
+    };
+    let quota = KeyQuota {
+        requests_per_minute: 1,
+        tokens_per_minute: 2,
+        concurrent: 3,
+    };
+    assert_eq!(keys[0].quota, quota);
+    for name in ["requests_per_minute", "tokens_per_minute", "concurrent"] {
+        assert_eq!(error(and(&format!("{key}{name} = 0\n"))).key(), name);
+    }
     let both = format!("[anonymous]\nrequests_per_minute = 5\n{key}");
     let expected = ConfigError::Conflict {
         key: "anonymous",

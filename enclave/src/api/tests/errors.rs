@@ -58,6 +58,11 @@ async fn keys_are_asked_for_where_there_are_any() {
         name: "alice".to_owned(),
         salt,
         sha256,
+        quota: crate::config::KeyQuota {
+            requests_per_minute: 600,
+            tokens_per_minute: 600,
+            concurrent: 1,
+        },
     };
     let enclave = Enclave::around(fake, seen, |state| {
         state.auth = Auth::new(Access::Keys(vec![key]), Arc::clone(&state.clock));
