@@ -74,6 +74,9 @@ pub enum Weakening {
     /// text.
     #[serde(rename = "dangerously_token_dependent_addresses")]
     TokenDependentAddresses,
+    /// Sizes and times of answers on the network depend on what is said.
+    #[serde(rename = "dangerously_unshaped_traffic")]
+    UnshapedTraffic,
 }
 
 impl Weakening {
@@ -83,6 +86,7 @@ impl Weakening {
         match self {
             Self::HostTime => "dangerously_host_time",
             Self::TokenDependentAddresses => "dangerously_token_dependent_addresses",
+            Self::UnshapedTraffic => "dangerously_unshaped_traffic",
             Self::AppraisedDevices => "dangerously_appraised_devices",
         }
     }

@@ -8,6 +8,7 @@
 //! - `form`: what an answer is held to, of `response_format` and `tools`
 //! - `chat`, `completions`, `embeddings`, `models`, `health`: the endpoints
 //! - `generation`, `answer`, `sse`: from the engine's replies to a body, whole or streamed
+//! - `shape`, `frames`: what the network sees of it
 //! - `buffer`: bytes that are wiped; `pieces`: bytes that answers share
 //! - [`error`]: what a caller is told when there is no answer
 //!
@@ -27,12 +28,14 @@ mod embeddings;
 pub mod error;
 mod fields;
 mod form;
+mod frames;
 mod generation;
 mod health;
 mod ids;
 mod models;
 mod pieces;
 mod sampling;
+mod shape;
 mod sse;
 #[cfg(test)]
 #[cfg(feature = "insecure-simulated")] // they need an attester
@@ -44,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::api::error::ApiError;
@@ -60,6 +63,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::receipts::Receipts;
+use crate::traffic::Shape;
 
 /// What the handlers work with.
 pub struct ApiState {
@@ -71,6 +75,8 @@ pub struct ApiState {
     pub model_name: String,
     /// The limits in force.
     pub limits: Limits,
+    /// What the network sees of answers.
+    pub traffic: Option<Shape>,
     /// Who may ask.
     pub auth: Auth,
     /// Told what was done.
@@ -123,6 +129,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/completions", post(completions::complete))
         .route("/v1/embeddings", post(embeddings::embed))
+        .route_layer(from_fn_with_state(Arc::clone(&state), shape::shape))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/healthz", get(health::live))

@@ -8,24 +8,32 @@
 //! [`Bound`]. The key of a request is in no error.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::clock::{Clock, Moment};
+use crate::account::{Account, Counts, Exhausted, Place};
+use crate::clock::Clock;
 use crate::config::{Access, ApiKey, Quota};
 use crate::connection::Bound;
 
 const LABEL: &[u8] = b"anchorhold api key v1";
 
-/// A request may be answered. Made only by [`Auth::admit`]; for one request.
+/// A request may be answered. Made only by [`Auth::admit`]; for one request, whose place in its account it holds.
 #[must_use]
-#[derive(Debug)]
-pub struct Admitted(());
+#[derive(Debug, Clone)]
+pub struct Admitted(Arc<Place>);
+
+impl Admitted {
+    /// On whose account.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        self.0.account()
+    }
+}
 
 /// Why a request may not be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +42,9 @@ pub enum NotAdmitted {
     MissingKey,
     /// The key is none of them.
     WrongKey,
-    /// The quota is used up.
+    /// As many answers are in the making on this key as may be.
+    TooManyAtOnce,
+    /// The quota of this key, or of all callers without one, is used up.
     QuotaSpent {
         /// Seconds until one request is allowed again, rounded up.
         retry_after: u64,
@@ -46,6 +56,7 @@ impl fmt::Display for NotAdmitted {
         match self {
             Self::MissingKey => f.write_str("an API key is needed"),
             Self::WrongKey => f.write_str("the API key is not known"),
+            Self::TooManyAtOnce => f.write_str("too many answers are in the making on this key"),
             Self::QuotaSpent { retry_after } => write!(f, "the quota is used up for {retry_after} s"),
         }
     }
@@ -53,12 +64,21 @@ impl fmt::Display for NotAdmitted {
 
 impl std::error::Error for NotAdmitted {}
 
+impl From<Exhausted> for NotAdmitted {
+    fn from(why: Exhausted) -> Self {
+        match why {
+            Exhausted::Rate { retry_after } => Self::QuotaSpent { retry_after },
+            Exhausted::Concurrency => Self::TooManyAtOnce,
+        }
+    }
+}
+
 /// Decides about each request.
 pub struct Auth(Rule);
 
 enum Rule {
-    Keys(Vec<ApiKey>),
-    Anonymous(Bucket),
+    Keys(Vec<(ApiKey, Arc<Account>)>),
+    Anonymous(Arc<Account>),
 }
 
 impl fmt::Debug for Auth {
@@ -72,9 +92,27 @@ impl Auth {
     #[must_use]
     pub fn new(access: Access, clock: Arc<Clock>) -> Self {
         Self(match access {
-            Access::Keys(keys) => Rule::Keys(keys),
-            Access::Anonymous(quota) => Rule::Anonymous(Bucket::full(quota, clock)),
+            Access::Keys(keys) => {
+                let shares = keys.len() > 1;
+                let account = |(ordinal, key): (usize, &ApiKey)| {
+                    Account::of_key(ordinal, shares, key.quota, Arc::clone(&clock))
+                };
+                let accounts: Vec<_> = keys.iter().enumerate().map(account).collect();
+                Rule::Keys(keys.into_iter().zip(accounts).collect())
+            }
+            Access::Anonymous(Quota { requests_per_minute }) => {
+                Rule::Anonymous(Account::of_all(requests_per_minute, clock))
+            }
         })
+    }
+
+    /// What is counted of each key, in the order of the configuration.
+    #[must_use]
+    pub fn counts(&self) -> Vec<Arc<Counts>> {
+        match &self.0 {
+            Rule::Keys(keys) => keys.iter().map(|(_, account)| account.counts()).collect(),
+            Rule::Anonymous(_) => Vec::new(),
+        }
     }
 
     /// Admits one request that arrived on a bound connection.
@@ -85,18 +123,18 @@ impl Auth {
         match &self.0 {
             Rule::Keys(keys) => {
                 let key = bearer(headers).ok_or(NotAdmitted::MissingKey)?;
-                let mut known = Choice::from(0);
-                for entry in keys {
-                    known |= digest(entry, key).ct_eq(entry.sha256.as_bytes());
+                // One beyond the last is none.
+                let mut found = keys.len() as u64;
+                for (index, (entry, _)) in keys.iter().enumerate() {
+                    let same = digest(entry, key).ct_eq(entry.sha256.as_bytes());
+                    found.conditional_assign(&(index as u64), same);
                 }
-                if bool::from(known) {
-                    Ok(Admitted(()))
-                } else {
-                    Err(NotAdmitted::WrongKey)
-                }
+                let found = usize::try_from(found).ok().and_then(|index| keys.get(index));
+                let (_, account) = found.ok_or(NotAdmitted::WrongKey)?;
+                Ok(Admitted(Arc::new(account.take()?)))
             }
             // OpenAI's packages always send a key; without keys of our own it means nothing.
-            Rule::Anonymous(bucket) => bucket.take(),
+            Rule::Anonymous(account) => Ok(Admitted(Arc::new(account.take()?))),
         }
     }
 }
@@ -127,58 +165,16 @@ fn digest(entry: &ApiKey, key: &[u8]) -> [u8; 32] {
     bytes
 }
 
-/// A token bucket: holds one minute's quota, refills evenly.
-struct Bucket {
-    clock: Arc<Clock>,
-    /// Time that one request costs.
-    cost: Duration,
-    capacity: Duration,
-    state: Mutex<Level>,
-}
-
-#[derive(Clone, Copy)]
-struct Level {
-    saved: Duration,
-    at: Moment,
-}
-
-impl Bucket {
-    fn full(quota: Quota, clock: Arc<Clock>) -> Self {
-        let capacity = Duration::from_secs(60);
-        Self {
-            cost: capacity / quota.requests_per_minute.max(1),
-            capacity,
-            state: Mutex::new(Level {
-                saved: capacity,
-                at: clock.now(),
-            }),
-            clock,
-        }
-    }
-
-    fn take(&self) -> Result<Admitted, NotAdmitted> {
-        let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let saved = level.saved.saturating_add(now.since(level.at)).min(self.capacity);
-        *level = Level { saved, at: now };
-        match saved.checked_sub(self.cost) {
-            Some(rest) => {
-                level.saved = rest;
-                Ok(Admitted(()))
-            }
-            None => Err(NotAdmitted::QuotaSpent {
-                retry_after: self.cost.saturating_sub(saved).as_secs().saturating_add(1),
-            }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use anchorhold_attestation::binding::Nonce;
     use anchorhold_encoding::{Digest, Preimage};
     use axum::http::HeaderValue;
+
+    use crate::config::KeyQuota;
 
     fn entry(key: &str, salt: u8) -> ApiKey {
         let salt = [salt; 32];
@@ -189,8 +185,15 @@ mod tests {
                 .lp(&salt)
                 .lp(key.as_bytes())
                 .sha256(),
+            quota: QUOTA,
         }
     }
+
+    const QUOTA: KeyQuota = KeyQuota {
+        requests_per_minute: 600,
+        tokens_per_minute: 600,
+        concurrent: 1,
+    };
 
     fn bound() -> Bound {
         Bound::for_tests(Nonce::from_random([1; 32]))
@@ -201,7 +204,7 @@ mod tests {
         if let Some(header) = header {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
         }
-        auth.admit(bound(), &headers).map(|Admitted(())| ())
+        auth.admit(bound(), &headers).map(drop)
     }
 
     #[test]
@@ -226,6 +229,27 @@ mod tests {
         twice.append(AUTHORIZATION, HeaderValue::from_static("Bearer first"));
         twice.append(AUTHORIZATION, HeaderValue::from_static("Bearer first"));
         assert!(auth.admit(bound(), &twice).is_err());
+    }
+
+    #[test]
+    fn what_one_key_uses_is_not_told_to_another() {
+        let access = Access::Keys(vec![entry("first", 1), entry("second", 2)]);
+        let auth = Auth::new(access, Arc::new(Clock::for_tests()));
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer first"));
+        let held = auth.admit(bound(), &headers).unwrap();
+        assert_eq!(
+            admit(&auth, Some("Bearer first")),
+            Err(NotAdmitted::TooManyAtOnce)
+        );
+        assert_eq!(admit(&auth, Some("Bearer second")), Ok(()));
+        held.account().charge(100_000);
+        drop(held);
+        assert!(matches!(
+            admit(&auth, Some("Bearer first")),
+            Err(NotAdmitted::QuotaSpent { .. })
+        ));
+        assert_eq!(admit(&auth, Some("Bearer second")), Ok(()));
     }
 
     #[test]

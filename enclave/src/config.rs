@@ -27,6 +27,7 @@ pub use error::ConfigError;
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
 use crate::limits::Limits;
+use crate::traffic::Shape;
 
 /// What the enclave was told, checked.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Config {
     pub devices: Option<DevicesConfig>,
     /// The limits in force.
     pub limits: Limits,
+    /// What the network sees of answers; `None`: what it sees depends on what is said.
+    pub traffic: Option<Shape>,
     /// Who may ask.
     pub access: Access,
 }
@@ -123,6 +126,19 @@ pub struct ApiKey {
     pub salt: Digest<32>,
     /// `SHA-256(LP("anchorhold api key v1") || LP(salt) || LP(key))`.
     pub sha256: Digest<32>,
+    /// What its holder may use.
+    pub quota: KeyQuota,
+}
+
+/// What the holder of one key may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyQuota {
+    /// Requests.
+    pub requests_per_minute: u32,
+    /// Tokens, of prompts and of answers.
+    pub tokens_per_minute: u64,
+    /// Answers in the making, waiting ones included.
+    pub concurrent: usize,
 }
 
 /// A rate for callers without a key.
@@ -156,6 +172,9 @@ impl Config {
         weakened.push(Weakening::HostTime);
         if self.engine.token_dependent_addresses {
             weakened.push(Weakening::TokenDependentAddresses);
+        }
+        if self.traffic.is_none() {
+            weakened.push(Weakening::UnshapedTraffic);
         }
         weakened
     }

@@ -10,7 +10,7 @@
 //! - `turns`: the loop of the thread
 //!
 //! # Invariants
-//! A full queue refuses at once. A caller that left is noticed before the next pass. Nothing is computed
+//! A full queue refuses at once, and accounts take turns in it. A caller that left is noticed before the next pass. Nothing is computed
 //! without [`crate::lease::Spent`]. Whatever ends the thread, the model is dropped with it.
 
 pub mod backend;
@@ -35,6 +35,7 @@ use anchorhold_models::{Constraint, Grammars, Output};
 use tokio::sync::{Semaphore, oneshot};
 use zeroize::Zeroizing;
 
+use crate::account::Account;
 use crate::engine::backend::{Abilities, Backend, Order, Prompt};
 use crate::engine::job::{Answering, Embeddings, Job, Refusal};
 use crate::engine::queue::Queue;
@@ -49,6 +50,7 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 pub struct EngineHandle {
     queue: Arc<Queue<Job>>,
+    account: Arc<Account>,
     abilities: Abilities,
     grammars: Option<Grammars>,
     compiling: Arc<Semaphore>,
@@ -139,8 +141,10 @@ pub fn start<B: Backend>(backend: B, settings: Settings) -> Result<Engine, NoThr
         metrics,
     } = settings;
     let queue = Arc::new(Queue::new(queue));
+    let clock = metrics.clock();
     let handle = EngineHandle {
         queue: Arc::clone(&queue),
+        account: Account::of_the_process(clock),
         abilities: backend.abilities(),
         grammars: backend.grammars(),
         compiling: Arc::new(Semaphore::new(limits::FORMS_AT_A_TIME)),
@@ -201,6 +205,15 @@ impl Thread {
 }
 
 impl EngineHandle {
+    /// The same way, with turns and tokens on `account`.
+    #[must_use]
+    pub fn on_account(&self, account: &Arc<Account>) -> Self {
+        Self {
+            account: Arc::clone(account),
+            ..self.clone()
+        }
+    }
+
     /// What the model can do.
     #[must_use]
     pub fn abilities(&self) -> Abilities {
@@ -235,7 +248,7 @@ impl EngineHandle {
         if !chat && matches!(order.prompt, Prompt::Chat(_)) {
             return Err(Refusal::NoChatTemplate);
         }
-        let (job, answering) = job::generate(order);
+        let (job, answering) = job::generate(order, Arc::clone(&self.account));
         self.push(job)?;
         Ok(answering)
     }
@@ -248,16 +261,19 @@ impl EngineHandle {
         if !matches!(self.abilities, Abilities::Embed { .. }) {
             return Err(Refusal::WrongModelKind);
         }
-        let (job, embedding) = job::embed(texts);
+        let (job, embedding) = job::embed(texts, Arc::clone(&self.account));
         self.push(job)?;
         Ok(embedding)
     }
 
     fn push(&self, job: Job) -> Result<(), Refusal> {
-        self.queue.push(job, Job::is_abandoned).inspect_err(|refusal| {
-            if *refusal == Refusal::QueueFull {
-                self.metrics.queue_full();
-            }
-        })
+        let (turn, shares) = (self.account.ordinal(), self.account.shares());
+        self.queue
+            .push(job, turn, shares, Job::is_abandoned)
+            .inspect_err(|refusal| {
+                if *refusal == Refusal::QueueFull {
+                    self.metrics.queue_full();
+                }
+            })
     }
 }

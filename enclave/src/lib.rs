@@ -28,6 +28,7 @@
 //! No wall clock, no environment, no output but events. Prompts, answers, keys, token ids and weights reach no
 //! event, error, metric or file.
 
+pub mod account;
 pub mod api;
 pub mod attester;
 pub mod auth;
@@ -51,5 +52,6 @@ pub mod receipts;
 pub mod run;
 pub mod server;
 pub mod tls;
+pub mod traffic;
 
 pub use run::{Listening, RunOutcome, run};

@@ -26,6 +26,10 @@ pub const ANONYMOUS_PER_MINUTE_MAX: u32 = 60_000;
 /// Requests a minute for callers without a key, when the configuration names neither keys nor a quota.
 pub const ANONYMOUS_PER_MINUTE: u32 = 60;
 
+/// Tokens from which on an answer counts as long. Questions of people are mostly answered in fewer; who copies a model asks
+/// for more, often.
+pub const LONG_ANSWER: usize = 512;
+
 /// Nonces under one report (DESIGN, evidence binding).
 pub const BATCH_NONCES: usize = 4096;
 
@@ -198,8 +202,21 @@ pub const SHARED_PIECE_BYTES: usize = 8 * 1024;
 /// Events of a stream that wait for the network before the stream waits for it.
 pub const STREAM_EVENTS: usize = 16;
 
-/// How long a stream that failed waits for its reader to take the error.
+/// How long a stream that failed waits for its reader to take the error, or the next frame after it.
 pub const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// The longest frame of padded records: a quarter of what TLS allows (RFC 8446, section 5.1). Longer ones would cost
+/// bytes and hide nothing more.
+pub const FRAME_BYTES_MOST: usize = 4096;
+
+/// Bytes of a chunk that are not its data: a length of up to four digits, and two line ends (RFC 9112, section 7.1).
+pub const CHUNK_FRAMING: usize = 8;
+
+/// Bytes of an answer's header lines that are written here, filler included. A receipt takes some 1,900 of them.
+pub const HEAD_LINES: usize = 2400;
+
+/// Bytes of the shortest whole body. Errors have it too.
+pub const LEAST_BODY: usize = 4096;
 
 /// How often counters are released. Between two releases the listener repeats the last one, so that a scraper
 /// cannot watch a single request.
@@ -249,6 +266,28 @@ pub const THREADS: Bound = bound("threads", 0, 1, 1024);
 /// MiB for keys and values of all requests together; without a number the engine's default. The largest machines have
 /// some TiB.
 pub const KV_MIB: Bound = bound("kv_mib", 0, 1, 1 << 22);
+
+/// Milliseconds from one beat of answers to the next. Readers do not notice twenty a second, and a first token waits for
+/// half of one on average.
+pub const TICK_MS: Bound = bound("tick_ms", 50, 5, 1000);
+/// Bytes of plaintext in each TLS record towards clients, a power of two. At twenty a second this carries thousands of
+/// tokens a second.
+pub const FRAME_BYTES: Bound = bound("frame_bytes", 1024, 512, FRAME_BYTES_MOST as u64);
+/// The fewest beats of a stream: at the default, what is said in 0.4 seconds looks all the same.
+pub const LEAST_TICKS: Bound = bound("least_ticks", 8, 1, 4096);
+
+/// Requests a minute of one API key: ten a second.
+pub const KEY_REQUESTS: Bound = bound("requests_per_minute", 600, 1, ANONYMOUS_PER_MINUTE_MAX as u64);
+/// Tokens a minute of one API key, of prompts and answers: ten thousand a second, more than most machines compute.
+pub const KEY_TOKENS: Bound = bound("tokens_per_minute", 600_000, 1, 1_000_000_000);
+/// Answers of one API key in the making, waiting ones included: as many as run at one time.
+pub const KEY_CONCURRENT: Bound = bound("concurrent", 32, 1, 4096);
+
+/// Every bound of `[[api_key]]`.
+pub const KEY_BOUNDS: [Bound; 3] = [KEY_REQUESTS, KEY_TOKENS, KEY_CONCURRENT];
+
+/// Every bound of `[traffic]`.
+pub const TRAFFIC_BOUNDS: [Bound; 3] = [TICK_MS, FRAME_BYTES, LEAST_TICKS];
 
 /// Every bound of `[engine]`.
 pub const ENGINE_BOUNDS: [Bound; 3] = [RUNNING, THREADS, KV_MIB];

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! Counters are released at most once in [`limits::METRICS_PERIOD`] and rounded up to a multiple of
-//! [`limits::METRICS_STEP`]. No label comes from a request. There is no histogram: a single request would
+//! [`limits::METRICS_STEP`]. No label comes from a request; keys are numbered as the configuration has them, never named. There is no histogram: a single request would
 //! show in one.
 
 use std::fmt::Write as _;
@@ -19,6 +19,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use crate::account::Counts;
 use crate::clock::{Clock, Moment};
 use crate::limits;
 
@@ -60,9 +61,17 @@ const PASSES: usize = 7;
 
 type Values = [u64; COUNTERS.len()];
 
+/// What is counted of each key: requests, tokens, long answers.
+const OF_A_KEY: [(&str, &str); 3] = [
+    ("key_requests", "Requests that were admitted, by key."),
+    ("key_tokens", "Tokens of prompts and answers, by key."),
+    ("key_long_answers", "Answers of 512 tokens and more, by key."),
+];
+
 struct Released {
     at: Moment,
     values: Values,
+    keys: Vec<[u64; OF_A_KEY.len()]>,
 }
 
 /// The counters.
@@ -70,6 +79,7 @@ pub struct Metrics {
     clock: Arc<Clock>,
     kernels: Option<Kernels>,
     counters: [AtomicU64; COUNTERS.len()],
+    keys: Vec<Arc<Counts>>,
     released: Mutex<Released>,
 }
 
@@ -86,11 +96,13 @@ impl Metrics {
         let released = Mutex::new(Released {
             at: clock.now(),
             values: Values::default(),
+            keys: Vec::new(),
         });
         Self {
             clock,
             kernels: None,
             counters: Default::default(),
+            keys: Vec::new(),
             released,
         }
     }
@@ -102,6 +114,20 @@ impl Metrics {
             kernels: Some(kernels),
             ..self
         }
+    }
+
+    /// The same, with what is counted of each API key, in the order of the configuration.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Vec<Arc<Counts>>) -> Self {
+        let released = self.released.get_mut().unwrap_or_else(PoisonError::into_inner);
+        released.keys = vec![Default::default(); keys.len()];
+        self.keys = keys;
+        self
+    }
+
+    /// What its periods are counted by.
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     fn add(&self, counter: usize, count: u64) {
@@ -151,18 +177,24 @@ impl Metrics {
     }
 
     /// The values of the newest release; makes one when the period is over.
-    fn released(&self) -> Values {
+    fn released(&self) -> (Values, Vec<[u64; OF_A_KEY.len()]>) {
         let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         if now.since(released.at) >= limits::METRICS_PERIOD {
             released.at = now;
-            for (value, counter) in released.values.iter_mut().zip(&self.counters) {
-                *value = counter
+            let coarse = |counter: &AtomicU64| {
+                counter
                     .load(Ordering::Relaxed)
-                    .next_multiple_of(limits::METRICS_STEP);
+                    .next_multiple_of(limits::METRICS_STEP)
+            };
+            for (value, counter) in released.values.iter_mut().zip(&self.counters) {
+                *value = coarse(counter);
+            }
+            for (values, key) in released.keys.iter_mut().zip(&self.keys) {
+                *values = [&key.requests, &key.tokens, &key.long_answers].map(coarse);
             }
         }
-        released.values
+        (released.values, released.keys.clone())
     }
 
     /// The exposition text (Prometheus text format 0.0.4).
@@ -186,7 +218,8 @@ impl Metrics {
                 kernels.set()
             );
         }
-        for ((name, meaning), value) in COUNTERS.iter().zip(self.released()) {
+        let (values, keys) = self.released();
+        for ((name, meaning), value) in COUNTERS.iter().zip(values) {
             let _ = writeln!(
                 text,
                 "# HELP anchorhold_{name}_total {meaning} Released once a minute, rounded up to a multiple of {}.\n\
@@ -194,6 +227,18 @@ impl Metrics {
                  anchorhold_{name}_total {value}",
                 limits::METRICS_STEP
             );
+        }
+        for (at, (name, meaning)) in OF_A_KEY.iter().enumerate().filter(|_| !keys.is_empty()) {
+            let _ = writeln!(
+                text,
+                "# HELP anchorhold_{name}_total {meaning} Released once a minute, rounded up to a multiple of {}.\n\
+                 # TYPE anchorhold_{name}_total counter",
+                limits::METRICS_STEP
+            );
+            for (key, values) in keys.iter().enumerate() {
+                let value = values.get(at).copied().unwrap_or_default();
+                let _ = writeln!(text, "anchorhold_{name}_total{{key=\"{key}\"}} {value}");
+            }
         }
         text
     }
@@ -239,5 +284,20 @@ mod tests {
         assert_eq!(line(&metrics, "anchorhold_completion_tokens_total"), 32);
         clock.skip(limits::METRICS_PERIOD);
         assert_eq!(line(&metrics, "anchorhold_completion_tokens_total"), 128);
+    }
+
+    #[test]
+    fn keys_are_counted_by_number_and_as_coarsely() {
+        let clock = Arc::new(Clock::for_tests());
+        let keys: Vec<Arc<Counts>> = vec![Arc::default(), Arc::default()];
+        let metrics = Metrics::new(Arc::clone(&clock)).with_keys(keys.clone());
+        keys[1].tokens.fetch_add(33, Ordering::Relaxed);
+        keys[1].long_answers.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(line(&metrics, "anchorhold_key_tokens_total{key=\"1\"}"), 0);
+        clock.skip(limits::METRICS_PERIOD);
+        assert_eq!(line(&metrics, "anchorhold_key_tokens_total{key=\"1\"}"), 48);
+        assert_eq!(line(&metrics, "anchorhold_key_tokens_total{key=\"0\"}"), 0);
+        assert_eq!(line(&metrics, "anchorhold_key_long_answers_total{key=\"1\"}"), 16);
+        assert!(!Metrics::new(clock).text().contains("key_"));
     }
 }

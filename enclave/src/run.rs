@@ -137,7 +137,9 @@ async fn serve(
         ..
     } = ready;
     let options = config.engine.load_options();
-    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_kernels(options.kernels));
+    let auth = Auth::new(config.access.clone(), Arc::clone(&clock));
+    let metrics = Metrics::new(Arc::clone(&clock)).with_kernels(options.kernels);
+    let metrics = Arc::new(metrics.with_keys(auth.counts()));
     let computing = computing(&model, &options, config.engine.running);
     let settings = engine::Settings {
         queue: config.limits.queue,
@@ -154,7 +156,8 @@ async fn serve(
         identity: Arc::clone(&identity),
         model_name: config.model.name.clone(),
         limits: config.limits,
-        auth: Auth::new(config.access.clone(), Arc::clone(&clock)),
+        traffic: config.traffic,
+        auth,
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         clock: Arc::clone(&clock),
@@ -164,7 +167,8 @@ async fn serve(
     });
 
     let limits = config.limits;
-    let server_tls = tls::server_config(&tls).map_err(|_| BootError::Tls)?;
+    let server_tls =
+        tls::server_config(&tls, config.traffic.map(|shape| shape.frame)).map_err(|_| BootError::Tls)?;
     let app = api::router(state);
     let api = Server::tls(config.listen.api, server_tls, app, limits, lifecycle.clone())
         .await

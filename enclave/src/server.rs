@@ -2,24 +2,26 @@
 //!
 //! Why apart: everything a stranger can do before a request is a request ends here.
 //!
+//! - [`outlet`]: whether the network has taken what was written
 //! - [`pace`]: how long a connection may take
 //! - [`stream`]: the stream that hyper drives
 //! - [`clean`]: wipes what is kept for a connection while it waits
 //!
 //! # Invariants
 //! There are never more connections than the limit; further ones wait in the operating system's queue. A
-//! connection carries nothing but HTTP/1.1. An answer given before its request was read to the end arrives all
+//! connection carries nothing but HTTP/1.1, and what hyper is given at different times leaves in different records. An answer given before its request was read to the end arrives all
 //! the same, unless the rest is beyond a limit. When draining begins nothing more is accepted, requests in flight
 //! get the drain time, and then every connection is cut.
 
 mod clean;
+mod outlet;
 mod pace;
 mod stream;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -40,6 +42,7 @@ use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 use self::clean::Clean;
+use self::outlet::{Outlet, Written};
 use self::pace::{Busy, Pace};
 use self::stream::Shared;
 use crate::connection::Connection;
@@ -183,10 +186,12 @@ async fn serve_http<S>(
 {
     let answer = {
         let (service, pace) = (Arc::clone(&service), Arc::clone(&pace));
+        let outlet = stream.outlet();
         move |request| {
             answer(
                 service.app.clone(),
                 Arc::clone(&pace),
+                Arc::clone(&outlet),
                 connection.clone(),
                 request,
             )
@@ -248,6 +253,7 @@ async fn linger<S: AsyncRead + Unpin>(mut rest: Shared<S>, lifecycle: &Lifecycle
 async fn answer(
     app: Router,
     pace: Arc<Pace>,
+    outlet: Arc<Outlet>,
     connection: Option<Arc<Connection>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
@@ -260,12 +266,23 @@ async fn answer(
     if connection.is_some_and(|connection| connection.bound().is_some()) {
         pace.bound();
     }
-    Ok(response.map(|body| Body::new(Held { body, _busy: busy })))
+    // The head is written next.
+    let written = outlet.writing();
+    Ok(response.map(|body| {
+        Body::new(Held {
+            body,
+            outlet,
+            written,
+            _busy: busy,
+        })
+    }))
 }
 
-/// An answer's body with the guard that says it is not yet handed over.
+/// An answer's body, piece by piece as the network takes them, with the guard that says it is not yet handed over.
 struct Held {
     body: Body,
+    outlet: Arc<Outlet>,
+    written: Written,
     _busy: Busy,
 }
 
@@ -277,7 +294,10 @@ impl hyper::body::Body for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        ready!(self.outlet.poll_taken(self.written));
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.written = self.outlet.writing();
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,12 +4,14 @@
 //! the configuration. No certificate authority, no name and no date is believed.
 //!
 //! - [`server_key`]: the key of this boot and the certificate around it
+//! - [`padded`]: records of one length
 //! - [`pinned`]: a peer that must hold one named key
 //!
 //! # Invariants
 //! TLS 1.3 only; X25519MLKEM768 before the classical groups. No tickets, no resumption, no early data: every
 //! connection is a full handshake with its own exporter, and its handshake signature is checked.
 
+mod padded;
 mod pinned;
 mod server_key;
 
@@ -48,12 +50,17 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// The side that clients connect to.
+/// The side that clients connect to. Made once: with a `frame`, each of its records has that many bytes of plaintext.
 ///
 /// # Errors
 /// [`TlsUnavailable`].
-pub fn server_config(key: &ServerKey) -> Result<Arc<ServerConfig>, TlsUnavailable> {
-    let mut config = ServerConfig::builder_with_provider(provider())
+pub fn server_config(key: &ServerKey, frame: Option<usize>) -> Result<Arc<ServerConfig>, TlsUnavailable> {
+    let mut provider = provider();
+    if let Some(frame) = frame {
+        let suites = padded::suites(&provider.cipher_suites, frame);
+        Arc::make_mut(&mut provider).cipher_suites = suites;
+    }
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|_| TlsUnavailable)?
         .with_no_client_auth()
@@ -61,6 +68,9 @@ pub fn server_config(key: &ServerKey) -> Result<Arc<ServerConfig>, TlsUnavailabl
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
+    if let Some(frame) = frame {
+        padded::limit_fragments(&mut config, frame);
+    }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

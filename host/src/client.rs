@@ -32,6 +32,7 @@ mod fake;
 pub mod format;
 pub mod kept;
 pub mod limits;
+pub mod padding;
 pub mod proxy;
 mod receipt;
 pub mod seen;

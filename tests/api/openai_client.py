@@ -96,6 +96,7 @@ def lines():
     headers = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
     answer = httpx.post(URL + "/chat/completions", json=body, headers=headers)
     events = answer.text.removesuffix("\n\n").split("\n\n")
+    events = [event for event in events if event != ":"]  # fillers
     assert events[-1] == "data: [DONE]" and events[-2].startswith(": anchorhold-receipt "), events[-2:]
 
 

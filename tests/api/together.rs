@@ -42,19 +42,37 @@ fn questions() -> Vec<(&'static str, String)> {
     questions
 }
 
-/// What the model said, without what names the answer.
-fn said(answer: &Answer) -> Vec<Value> {
+/// What the model said: its text, all log-probabilities, why it ended and its counts. How it was cut into events is the
+/// clock's doing.
+fn said(answer: &Answer) -> (String, Vec<Value>, Value, Value) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let (events, done) = answer.events();
     assert!(done, "{}", answer.text());
-    events
-        .into_iter()
-        .map(|mut event| {
-            let event = event.as_object_mut().unwrap();
-            assert!(event.remove("id").is_some() && event.remove("created").is_some());
-            Value::Object(std::mem::take(event))
-        })
-        .collect()
+    let (mut text, mut likely) = (String::new(), Vec::new());
+    let (mut reason, mut usage) = (Value::Null, Value::Null);
+    for event in events {
+        for choice in event["choices"].as_array().unwrap() {
+            let content = [&choice["text"], &choice["delta"]["content"]];
+            text += content
+                .iter()
+                .find_map(|content| content.as_str())
+                .unwrap_or_default();
+            likely.extend(
+                choice["logprobs"]["content"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
+            if !choice["finish_reason"].is_null() {
+                reason = choice["finish_reason"].clone();
+            }
+        }
+        if !event["usage"].is_null() {
+            usage = event["usage"].clone();
+        }
+    }
+    (text, likely, reason, usage)
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //!   `embeddings`: beside onnxruntime; `memory`: peaks of loading and answering beside what the engine computes; `cadence`: how
 //!   evenly tokens come; `loading`: from a sealed file; `https`: through the enclave; `foreign`: beside busy threads; `bandwidth`: how
 //!   fast memory is read, and waiting until it is
+//! - `traffic`: a classifier guesses topics from records on the wire, with the shape of answers and without
 //! - `arguments`, `figures`, `machine`, `model`, `stack`: what they share
 //!
 //! # Invariants
@@ -37,6 +38,7 @@ mod ready;
 mod residue;
 mod seal;
 mod stack;
+mod traffic;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ const USAGE: &str = "usage: anchorhold-bench COMMAND [--json]
   residue  [--params demo,125m] [--streams 1,8] [--pairs N] [--tokens N]
   load     [--clients 1,8,32] [--seconds N]
   evidence [--clients N] [--over-ms N] [--report-ms N] [--devices-ms 0,300] [--rounds N]
+  traffic  [--requests N] [--clients N] [--seed N] [--shape tick_ms=50,least_ticks=8] [--python FILE] [--keep DIR]
   memory   [--models small] [--formats q8_0] [--quantise q8|q4 [--gguf]] [--tokenizer-json] [--streams N] [--positions N] [--threads N]
   cadence  [--models M] [--formats F] [--streams N] [--tokens N] [--every N] [--prompts 16,256] [--threads N] [--quick]
   loading  [--models M] [--formats F] [--quantise q8|q4] [--rounds N] [--models-folder DIR]
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Some("residue") => residue::run(arguments),
         Some("load") => load::run(arguments),
         Some("evidence") => evidence::run(arguments),
+        Some("traffic") => traffic::run(arguments),
         Some("decode") => engine::run(Part::Decode, arguments),
         Some("prefill") => engine::run(Part::Prefill, arguments),
         Some("batch") => engine::run(Part::Batch, arguments),

@@ -19,6 +19,7 @@ use anchorhold_tests::world::{MODEL_NAME, Serving, World};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::Failure;
 
@@ -55,9 +56,13 @@ pub(crate) fn world(model: &Path) -> Result<World, Failure> {
     Ok(world)
 }
 
+/// What is measured of an engine is measured without the beats that answers have; `traffic` measures those.
+const UNSHAPED: &str = "\n[traffic]\ndangerously_unshaped_traffic = true\n";
+
 /// An enclave that serves. It ends with its value.
 pub(crate) struct Stack {
     port: u16,
+    metrics: u16,
     policy: String,
     _enclave: Process,
     _broker: Process,
@@ -71,12 +76,27 @@ impl Stack {
 
     /// With another program as the enclave.
     pub(crate) fn start_program(model: &Path, program: &Path, arguments: &[&str]) -> Result<Self, Failure> {
-        let world = world(model)?;
+        Self::start_as(model, program, arguments, UNSHAPED)
+    }
+
+    /// With `extra` in the configuration.
+    pub(crate) fn start_with(model: &Path, extra: &str) -> Result<Self, Failure> {
+        Self::start_as(model, Path::new(programs()?.enclave), &[], extra)
+    }
+
+    fn start_as(model: &Path, program: &Path, arguments: &[&str], extra: &str) -> Result<Self, Failure> {
+        let mut world = world(model)?;
+        world.configure(|config| config + extra);
+        world.policy = world.policy.replace(
+            "\"dangerously_host_time\"",
+            "\"dangerously_host_time\", \"dangerously_unshaped_traffic\"",
+        );
         let broker = world.start_broker();
         let input = world.launch_input(&world.config);
         let serving = Serving::once_listening(Process::start(program, arguments, Some(input)));
         Ok(Self {
             port: serving.port,
+            metrics: serving.metrics.ok_or("every world has a metrics listener")?,
             policy: world.policy.clone(),
             _enclave: serving.process,
             _broker: broker,
@@ -86,9 +106,31 @@ impl Stack {
 
     /// A client that has verified nothing yet.
     pub(crate) fn client(&self) -> Result<Arc<Enclave>, Failure> {
-        let endpoint = format!("https://127.0.0.1:{}", self.port).parse()?;
+        self.client_at(self.port)
+    }
+
+    /// The same through whoever listens at `port`.
+    pub(crate) fn client_at(&self, port: u16) -> Result<Arc<Enclave>, Failure> {
+        let endpoint = format!("https://127.0.0.1:{port}").parse()?;
         let policy = Policy::from_toml(self.policy.as_bytes())?;
         Ok(Arc::new(Enclave::new(endpoint, policy, Clock::system())))
+    }
+}
+
+impl Stack {
+    /// Port of the API.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the operator's listener says.
+    pub(crate) async fn metrics(&self) -> Result<String, Failure> {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.metrics)).await?;
+        let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        Ok(text)
     }
 }
 

@@ -81,7 +81,17 @@ pub(crate) fn of_client(listener: &TcpListener) -> (Hello, TcpStream) {
 pub(crate) fn of_server(address: SocketAddr, hello: &[u8]) -> RecordLayer {
     let mut stream = TcpStream::connect(address).expect("it listens");
     send(&mut stream, hello);
-    record(&mut stream)
+    let mut answer = record(&mut stream);
+    // A message may lie in several records (RFC 8446, section 5.1).
+    while answer.kind == HANDSHAKE && answer.content.len() < message(&answer.content) {
+        answer.content.extend(record(&mut stream).content);
+    }
+    answer
+}
+
+/// Bytes of the handshake message that begins with `bytes`.
+fn message(bytes: &[u8]) -> usize {
+    4 + u32::from_be_bytes([0, bytes[1], bytes[2], bytes[3]]) as usize
 }
 
 /// A ClientHello or a ServerHello.

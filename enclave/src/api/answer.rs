@@ -14,6 +14,7 @@ use anchorhold_models::{Delta, Finish, FinishReason, TokenInfo, TokenLogprob, Us
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use crate::api::ApiState;
 use crate::api::answer::calls::{CallId, Pieces};
@@ -219,6 +220,48 @@ impl Envelope {
             usage,
         })
     }
+}
+
+/// About how many bytes of an event a piece takes, beside what every event has.
+pub(super) fn weight(piece: &Delta) -> usize {
+    /// Bytes of a token's log-probability, and of each alternative's: its text twice, as text and as bytes.
+    const ALTERNATIVE: usize = 70;
+    let alternatives: usize = piece.tokens.iter().map(|token| token.top.len() + 1).sum();
+    let calls: usize = piece.calls.iter().map(|call| call.arguments.len() + 64).sum();
+    let ids = piece.ids.len() * 7;
+    piece.text.len() + alternatives * ALTERNATIVE + calls + ids
+}
+
+/// Pieces that come at one time, as one.
+pub(super) fn merged(pieces: Vec<Delta>) -> Delta {
+    let mut pieces = pieces.into_iter();
+    let Some(mut merged) = pieces.next() else {
+        return Delta {
+            text: Zeroizing::default(),
+            tokens: Vec::new(),
+            calls: Vec::new(),
+            ids: Zeroizing::default(),
+        };
+    };
+    if pieces.len() == 0 {
+        return merged;
+    }
+    // All at once, so that no smaller block is left behind.
+    let rest = pieces.as_slice();
+    let bytes = rest.iter().map(|piece| piece.text.len()).sum::<usize>();
+    let ids = rest.iter().map(|piece| piece.ids.len()).sum::<usize>();
+    let mut text = Zeroizing::new(String::with_capacity(merged.text.len() + bytes));
+    let mut all = Zeroizing::new(Vec::with_capacity(merged.ids.len() + ids));
+    text.push_str(&merged.text);
+    all.extend_from_slice(&merged.ids);
+    for piece in pieces {
+        text.push_str(&piece.text);
+        all.extend_from_slice(&piece.ids);
+        merged.tokens.extend(piece.tokens);
+        merged.calls.extend(piece.calls);
+    }
+    (merged.text, merged.ids) = (text, all);
+    merged
 }
 
 /// JSON in a wiped buffer.

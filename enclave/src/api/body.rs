@@ -18,15 +18,21 @@ use http_body_util::BodyExt as _;
 use crate::api::ApiState;
 use crate::api::buffer::WipedBuffer;
 use crate::api::error::ApiError;
+use crate::api::shape::Start;
 use crate::limits;
+use crate::traffic::Ticks;
 
 /// The whole body of a request that is declared to be JSON.
-pub(super) struct JsonBody(WipedBuffer);
+pub(super) struct JsonBody {
+    bytes: WipedBuffer,
+    /// Beats since its last byte, where answers have beats.
+    pub(super) ticks: Option<Ticks>,
+}
 
 impl JsonBody {
     /// The exact bytes; receipts commit to them.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.0.as_slice()
+        self.bytes.as_slice()
     }
 
     /// The bytes as text.
@@ -46,11 +52,14 @@ impl FromRequest<Arc<ApiState>> for JsonBody {
             return Err(ApiError::NotJson);
         }
         let time = limits::BODY_TIME.min(api.limits.request_time);
+        let start = request.extensions().get::<Start>().cloned();
         let reading = read(request.into_body(), api.limits.request_bytes);
-        match tokio::time::timeout(time, reading).await {
-            Ok(body) => body.map(Self),
-            Err(_) => Err(ApiError::BodyTimeout),
-        }
+        let bytes = match tokio::time::timeout(time, reading).await {
+            Ok(body) => body?,
+            Err(_) => return Err(ApiError::BodyTimeout),
+        };
+        let ticks = start.map(|start| start.now());
+        Ok(Self { bytes, ticks })
     }
 }
 

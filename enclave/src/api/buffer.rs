@@ -43,6 +43,24 @@ impl WipedBuffer {
         self.0.len()
     }
 
+    /// Moves the first `count` bytes, or all there are, into a buffer of their own.
+    pub(super) fn take_front(&mut self, count: usize) -> Self {
+        let count = count.min(self.len());
+        let mut front = Self::with_capacity(count);
+        front.push(&self.0[..count]);
+        self.0.copy_within(count.., 0);
+        let rest = self.len() - count;
+        // What lies behind is part of the block, and wiped with it.
+        self.0.truncate(rest);
+        front
+    }
+
+    /// Appends spaces up to `length` bytes.
+    pub(super) fn pad(&mut self, length: usize) {
+        let missing = length.saturating_sub(self.len());
+        self.push(&vec![b' '; missing]);
+    }
+
     /// The same block as a body; it is wiped when the last handle to it is dropped.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)
@@ -73,5 +91,18 @@ mod tests {
         assert_eq!(buffer.as_slice(), b"abcdefghi");
         assert_eq!(buffer.len(), 9);
         assert_eq!(&buffer.into_bytes()[..], b"abcdefghi");
+    }
+
+    #[test]
+    fn bytes_are_taken_from_the_front_and_spaces_put_at_the_end() {
+        let mut buffer = WipedBuffer::with_capacity(8);
+        buffer.push(b"abcde");
+        assert_eq!(buffer.take_front(2).as_slice(), b"ab");
+        assert_eq!(buffer.as_slice(), b"cde");
+        buffer.pad(5);
+        buffer.pad(1);
+        assert_eq!(buffer.as_slice(), b"cde  ");
+        assert_eq!(buffer.take_front(9).as_slice(), b"cde  ");
+        assert_eq!(buffer.len(), 0);
     }
 }

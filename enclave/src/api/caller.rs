@@ -24,7 +24,8 @@ pub(super) struct Caller {
     pub(super) bound: Bound,
     /// When the head of the request had been read: its time counts from here.
     pub(super) arrived: Moment,
-    _admitted: Admitted,
+    /// Its place in its account, kept until its answer has left.
+    pub(super) admitted: Admitted,
 }
 
 impl FromRequestParts<Arc<ApiState>> for Caller {
@@ -39,7 +40,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         Ok(Self {
             bound,
             arrived: api.clock.now(),
-            _admitted: admitted,
+            admitted,
         })
     }
 }
@@ -49,6 +50,7 @@ impl From<NotAdmitted> for ApiError {
         match reason {
             NotAdmitted::MissingKey => Self::MissingKey,
             NotAdmitted::WrongKey => Self::WrongKey,
+            NotAdmitted::TooManyAtOnce => Self::TooManyAtOnce,
             NotAdmitted::QuotaSpent { retry_after } => Self::QuotaSpent { retry_after },
         }
     }

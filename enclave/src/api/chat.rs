@@ -34,7 +34,13 @@ pub(super) async fn complete(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let (mut order, delivery, form) = read(body.text()?, &api)?;
-    order.constraint = form.make(&api, caller.arrived).await?;
+    match form.make(&api, caller.arrived).await {
+        Ok(constraint) => order.constraint = constraint,
+        Err(error) => {
+            let logprobs = order.sampling.logprobs;
+            return generation::refuse(error, body.ticks, logprobs, &delivery).await;
+        }
+    }
     generation::answer(api, &caller, body, Style::Chat, order, delivery).await
 }
 

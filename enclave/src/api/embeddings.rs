@@ -25,6 +25,7 @@ use crate::api::body::JsonBody;
 use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, Text, one_or_many};
+use crate::api::shape::pad_body;
 use crate::engine::backend::Abilities;
 use crate::engine::job::{Embeddings, Refusal};
 use crate::limits;
@@ -50,7 +51,7 @@ pub(super) async fn embed(
     drop(body);
     api.metrics.request();
     let wanted = texts.len();
-    let embeddings = api.engine.embed(texts)?;
+    let embeddings = api.engine.on_account(caller.admitted.account()).embed(texts)?;
     let vectors = tokio::time::timeout(api.time_left(caller.arrived), gather(embeddings, wanted))
         .await
         .map_err(|_| ApiError::Deadline)
@@ -64,7 +65,7 @@ pub(super) async fn embed(
         .iter()
         .map(|vector| count(vector.tokens))
         .fold(0, u64::saturating_add);
-    let document = to_buffer(&Document {
+    let mut document = to_buffer(&Document {
         object: "list",
         data: vectors
             .iter()
@@ -81,6 +82,9 @@ pub(super) async fn embed(
             total_tokens: tokens,
         },
     });
+    if api.traffic.is_some() {
+        pad_body(&mut document);
+    }
     draft.sent(document.as_slice());
     let receipt = draft.finish(tokens, 0, FinishReason::None);
     let headers = [

@@ -30,7 +30,9 @@ pub enum ApiError {
     MissingKey,
     /// The API key is none of the configured ones.
     WrongKey,
-    /// The anonymous quota is used up.
+    /// As many answers are in the making on this key as may be.
+    TooManyAtOnce,
+    /// The quota of this key, or of all callers without one, is used up.
     QuotaSpent {
         /// Seconds until one more request is allowed.
         retry_after: u64,
@@ -161,6 +163,7 @@ impl ApiError {
             Self::NoEvidence => (StatusCode::SERVICE_UNAVAILABLE, Server, "no_evidence"),
             Self::MissingKey => (StatusCode::UNAUTHORIZED, Authentication, "missing_api_key"),
             Self::WrongKey => (StatusCode::UNAUTHORIZED, Authentication, "invalid_api_key"),
+            Self::TooManyAtOnce => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "too_many_at_once"),
             Self::QuotaSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "rate_limit_exceeded"),
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, RateLimit, "queue_full"),
             Self::NotFound => (StatusCode::NOT_FOUND, InvalidRequest, "not_found"),
@@ -297,7 +300,10 @@ impl fmt::Display for ApiError {
             Self::MissingKey => f.write_str("an API key is needed: send `Authorization: Bearer KEY`"),
             Self::WrongKey => f.write_str("the API key is not one of this enclave's"),
             Self::QuotaSpent { .. } => {
-                f.write_str("the quota for requests without an API key is used up: wait, or use a key")
+                f.write_str("the quota of this key, or of all callers without one, is used up: wait")
+            }
+            Self::TooManyAtOnce => {
+                f.write_str("as many answers are in the making on this key as may be: wait for one of them")
             }
             Self::QueueFull => f.write_str("too many requests are waiting: try again"),
             Self::NotFound => f.write_str("no such path"),
@@ -381,7 +387,7 @@ impl IntoResponse for ApiError {
             Self::QuotaSpent { retry_after } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
             }
-            Self::QueueFull | Self::NoCapacity | Self::NoEvidence => {
+            Self::QueueFull | Self::NoCapacity | Self::NoEvidence | Self::TooManyAtOnce => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // OpenAI's packages would ask again, and pay the whole time again for the same outcome.
@@ -394,6 +400,8 @@ impl IntoResponse for ApiError {
             }
             _ => {}
         }
+        // Whoever gives answers their length makes the body anew.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -45,6 +45,7 @@ enum Part {
 }
 
 /// The half that writes.
+#[derive(Clone)]
 pub(super) struct Writer(mpsc::Sender<Part>);
 
 /// The half that the connection reads.
@@ -64,21 +65,46 @@ pub(super) fn stream() -> (Writer, Response) {
     )
 }
 
+/// The event that ends an answer that is complete.
+pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Appends one event to `buffer`.
+pub(super) fn event(buffer: &mut WipedBuffer, payload: &[u8]) {
+    for piece in [b"data: ", payload, b"\n\n"] {
+        buffer.push(piece);
+    }
+}
+
+/// Appends the receipt to `buffer`.
+pub(super) fn receipt(buffer: &mut WipedBuffer, receipt: &str) {
+    for piece in [b": ", RECEIPT.as_bytes(), b" ", receipt.as_bytes(), b"\n\n"] {
+        buffer.push(piece);
+    }
+}
+
 impl Writer {
     /// Writes one event; waits while the connection does not take more.
     pub(super) async fn event(&self, payload: &[u8]) -> Result<(), Left> {
-        self.part(&[b"data: ", payload, b"\n\n"]).await
+        let mut buffer = WipedBuffer::with_capacity(payload.len().saturating_add(8));
+        event(&mut buffer, payload);
+        self.bytes(buffer.into_bytes()).await
     }
 
     /// Writes the receipt, as a comment that clients of OpenAI's API skip.
     pub(super) async fn receipt(&self, receipt: &str) -> Result<(), Left> {
-        self.part(&[b": ", RECEIPT.as_bytes(), b" ", receipt.as_bytes(), b"\n\n"])
-            .await
+        let mut buffer = WipedBuffer::with_capacity(receipt.len().saturating_add(32));
+        self::receipt(&mut buffer, receipt);
+        self.bytes(buffer.into_bytes()).await
+    }
+
+    /// Writes bytes as they are, in a chunk of their own.
+    pub(super) async fn bytes(&self, bytes: Bytes) -> Result<(), Left> {
+        self.0.send(Part::Bytes(bytes)).await.map_err(|_| Left)
     }
 
     /// The end of an answer that is complete.
     pub(super) async fn done(&self) -> Result<(), Left> {
-        self.event(b"[DONE]").await?;
+        self.bytes(Bytes::from_static(DONE)).await?;
         self.end().await
     }
 
@@ -91,17 +117,6 @@ impl Writer {
     pub(super) async fn left(&self) -> Left {
         self.0.closed().await;
         Left
-    }
-
-    async fn part(&self, pieces: &[&[u8]]) -> Result<(), Left> {
-        let mut buffer = WipedBuffer::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
-        for piece in pieces {
-            buffer.push(piece);
-        }
-        self.0
-            .send(Part::Bytes(buffer.into_bytes()))
-            .await
-            .map_err(|_| Left)
     }
 }
 

@@ -5,6 +5,7 @@ mod errors;
 mod evidence;
 mod forms;
 mod official;
+mod paced;
 mod streams;
 
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl Enclave {
             identity: Arc::clone(&identity),
             model_name: "demo".to_owned(),
             limits,
+            traffic: None,
             auth: Auth::new(Access::Anonymous(quota), Arc::clone(&clock)),
             metrics,
             lifecycle,

@@ -5,6 +5,9 @@
 //! # Invariants
 //! Every table refuses unknown keys. Nothing of the file is copied into an error.
 
+mod access;
+mod traffic;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,10 +19,9 @@ use anchorhold_models::{DevicePrecision, KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig,
-    Quota,
-};
+use self::access::{RawAnonymous, RawApiKey};
+use self::traffic::RawTraffic;
+use super::{BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig};
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
 use crate::limits::{self, Bound, Limits};
@@ -42,6 +44,8 @@ struct RawConfig {
     devices: Option<RawDevices>,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    traffic: RawTraffic,
     anonymous: Field<RawAnonymous>,
     #[serde(default)]
     api_key: Vec<RawApiKey>,
@@ -110,20 +114,6 @@ struct RawLimits {
     drain_seconds: Field<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAnonymous {
-    requests_per_minute: Field<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawApiKey {
-    name: Field<String>,
-    salt: Field<String>,
-    sha256: Field<String>,
-}
-
 /// Every platform that an enclave can run on.
 const PLATFORMS: [Platform; 5] = [
     Platform::Snp,
@@ -134,7 +124,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 55] = [
     "version",
     "algorithm",
     "not_after",
@@ -178,9 +168,16 @@ const KEYS: [&str; 48] = [
     "idle_seconds",
     "connections",
     "drain_seconds",
+    "traffic",
+    "tick_ms",
+    "frame_bytes",
+    "least_ticks",
+    "dangerously_unshaped_traffic",
     "anonymous",
     "requests_per_minute",
     "api_key",
+    "tokens_per_minute",
+    "concurrent",
     "salt",
     "sha256",
 ];
@@ -274,6 +271,7 @@ impl Reader<'_> {
             engine: self.engine(raw.engine)?,
             devices: raw.devices.map(|raw| self.devices(raw)).transpose()?,
             limits: self.limits(raw.limits)?,
+            traffic: self.traffic(raw.traffic)?,
             access: self.access(raw.api_key, raw.anonymous)?,
         })
     }
@@ -419,46 +417,6 @@ impl Reader<'_> {
             idle_time: time(raw.idle_seconds, limits::IDLE_SECONDS)?,
             connections: size(raw.connections, limits::CONNECTIONS)?,
             drain_time: time(raw.drain_seconds, limits::DRAIN_SECONDS)?,
-        })
-    }
-
-    fn access(&self, keys: Vec<RawApiKey>, anonymous: Field<RawAnonymous>) -> Result<Access, ConfigError> {
-        if keys.is_empty() {
-            let per_minute = match anonymous {
-                None => u64::from(limits::ANONYMOUS_PER_MINUTE),
-                Some(table) => {
-                    let field = table.into_inner().requests_per_minute;
-                    let value = required("requests_per_minute", field)?;
-                    let most = u64::from(limits::ANONYMOUS_PER_MINUTE_MAX);
-                    self.number("requests_per_minute", Some(value), 1, 1, most)?
-                }
-            };
-            let requests_per_minute = u32::try_from(per_minute).unwrap_or(limits::ANONYMOUS_PER_MINUTE);
-            return Ok(Access::Anonymous(Quota { requests_per_minute }));
-        }
-        if let Some(table) = anonymous {
-            return Err(ConfigError::Conflict {
-                key: "anonymous",
-                with: "api_key",
-                line: line_of(self.text, table.span().start),
-            });
-        }
-        if keys.len() > limits::API_KEYS {
-            return Err(ConfigError::BadValue {
-                key: "api_key",
-                line: 0,
-                expected: "at most 256 entries",
-            });
-        }
-        let keys: Result<Vec<_>, _> = keys.into_iter().map(|raw| self.api_key(raw)).collect();
-        Ok(Access::Keys(keys?))
-    }
-
-    fn api_key(&self, raw: RawApiKey) -> Result<ApiKey, ConfigError> {
-        Ok(ApiKey {
-            name: self.name("name", raw.name)?,
-            salt: self.text("salt", raw.salt, HEX_32)?,
-            sha256: self.text("sha256", raw.sha256, HEX_32)?,
         })
     }
 

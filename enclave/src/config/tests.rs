@@ -258,6 +258,63 @@ fn the_engine_is_set_key_by_key() {
     assert_eq!(strict.engine, Config::for_tests().engine);
 }
 
+#[test]
+fn traffic_is_shaped_unless_the_configuration_says_dangerously() {
+    let traffic = |lines: &str| and(&format!("[traffic]\n{lines}"));
+    let default = Config::for_tests();
+    let expected = Shape {
+        tick: Duration::from_millis(50),
+        frame: 1024,
+        least_ticks: 8,
+    };
+    assert_eq!(default.traffic, Some(expected));
+    assert_eq!(
+        traffic("dangerously_unshaped_traffic = false").unwrap().traffic,
+        Some(expected)
+    );
+    let set = traffic("tick_ms = 20\nframe_bytes = 2048\nleast_ticks = 32").unwrap();
+    let expected = Shape {
+        tick: Duration::from_millis(20),
+        frame: 2048,
+        least_ticks: 32,
+    };
+    assert_eq!(
+        (set.traffic, set.weakened()),
+        (Some(expected), vec![Weakening::HostTime])
+    );
+    let plain = traffic("dangerously_unshaped_traffic = true").unwrap();
+    assert_eq!(plain.traffic, None);
+    assert_eq!(
+        plain.weakened(),
+        [Weakening::HostTime, Weakening::UnshapedTraffic]
+    );
+    // A shape that would not be kept to is not taken.
+    let both = error(traffic("dangerously_unshaped_traffic = true\ntick_ms = 20"));
+    assert!(
+        matches!(
+            both,
+            ConfigError::Conflict {
+                key: "tick_ms",
+                line: 24,
+                ..
+            }
+        ),
+        "{both}"
+    );
+    for line in [
+        "tick_ms = 1",
+        "frame_bytes = 1000",
+        "frame_bytes = 8192",
+        "least_ticks = 0",
+    ] {
+        let wrong = error(traffic(line));
+        assert!(
+            matches!(wrong, ConfigError::BadValue { line: 23, .. }),
+            "{line}: {wrong}"
+        );
+    }
+}
+
 /// A `[devices]` that wants one GPU and nothing weaker than the strictest.
 const DEVICES: &str = "[devices]\nendorsements = \"/nowhere/nvidia.json\"\n[devices.nvidia]\ngpus = 1\n\
                        architectures = [\"hopper\"]\nminimum_driver = \"570.86.10\"\n\
@@ -394,6 +451,25 @@ fn keys_and_anonymous_callers_exclude_each_other() {
         panic!("a key is configured");
     };
     assert_eq!(keys.len(), 1);
+    let quota = KeyQuota {
+        requests_per_minute: 600,
+        tokens_per_minute: 600_000,
+        concurrent: 32,
+    };
+    assert_eq!(keys[0].quota, quota, "unset is a limit");
+    let set = format!("{key}requests_per_minute = 1\ntokens_per_minute = 2\nconcurrent = 3\n");
+    let Access::Keys(keys) = and(&set).unwrap().access else {
+        panic!("a key is configured");
+    };
+    let quota = KeyQuota {
+        requests_per_minute: 1,
+        tokens_per_minute: 2,
+        concurrent: 3,
+    };
+    assert_eq!(keys[0].quota, quota);
+    for name in ["requests_per_minute", "tokens_per_minute", "concurrent"] {
+        assert_eq!(error(and(&format!("{key}{name} = 0\n"))).key(), name);
+    }
     let both = format!("[anonymous]\nrequests_per_minute = 5\n{key}");
     let expected = ConfigError::Conflict {
         key: "anonymous",

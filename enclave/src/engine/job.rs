@@ -7,11 +7,13 @@
 //! bounds. A way back that ends before the answer does means the engine is gone.
 
 use std::fmt;
+use std::sync::Arc;
 
 use anchorhold_models::{ConstraintError, Delta, Embedding, Finish};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::account::Account;
 use crate::engine::backend::Order;
 
 /// Why the engine does not answer.
@@ -110,6 +112,15 @@ impl Answering {
     pub async fn next(&mut self) -> Reply {
         self.0.recv().await.unwrap_or(Reply::Refused(Refusal::Failed))
     }
+
+    /// The next reply, if it is there.
+    pub fn try_next(&mut self) -> Option<Reply> {
+        match self.0.try_recv() {
+            Ok(reply) => Some(reply),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => Some(Reply::Refused(Refusal::Failed)),
+        }
+    }
 }
 
 /// The caller's half of texts being embedded.
@@ -129,10 +140,12 @@ impl Embeddings {
 pub(super) enum Job {
     Generate {
         order: Box<Order>,
+        account: Arc<Account>,
         reply: mpsc::Sender<Reply>,
     },
     Embed {
         texts: Vec<Zeroizing<String>>,
+        account: Arc<Account>,
         reply: mpsc::Sender<Result<Embedding, Refusal>>,
     },
 }
@@ -158,14 +171,24 @@ impl Job {
 
 /// Room for a whole answer: one piece a token, the start, the text held back, and the end. tokio allocates
 /// the room as it is used.
-pub(super) fn generate(order: Order) -> (Job, Answering) {
+pub(super) fn generate(order: Order, account: Arc<Account>) -> (Job, Answering) {
     let tokens = order.sampling.max_tokens.unwrap_or(order.most_tokens);
     let (reply, receiver) = mpsc::channel(tokens.saturating_add(4));
     let order = Box::new(order);
-    (Job::Generate { order, reply }, Answering(receiver))
+    let job = Job::Generate {
+        order,
+        account,
+        reply,
+    };
+    (job, Answering(receiver))
 }
 
-pub(super) fn embed(texts: Vec<Zeroizing<String>>) -> (Job, Embeddings) {
+pub(super) fn embed(texts: Vec<Zeroizing<String>>, account: Arc<Account>) -> (Job, Embeddings) {
     let (reply, receiver) = mpsc::channel(texts.len().saturating_add(1));
-    (Job::Embed { texts, reply }, Embeddings(receiver))
+    let job = Job::Embed {
+        texts,
+        account,
+        reply,
+    };
+    (job, Embeddings(receiver))
 }

@@ -331,7 +331,10 @@ async fn a_panic_fails_the_request_and_drops_the_model() {
     assert!(seen.is_dropped());
     let texts = Vec::new();
     assert_eq!(handle.embed(texts).err(), Some(Refusal::WrongModelKind));
-    assert_eq!(handle.push(job::embed(Vec::new()).0), Err(Refusal::ShuttingDown));
+    assert_eq!(
+        handle.push(job::embed(Vec::new(), Arc::clone(&handle.account)).0),
+        Err(Refusal::ShuttingDown)
+    );
 }
 
 #[tokio::test]

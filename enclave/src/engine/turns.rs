@@ -4,16 +4,19 @@
 //!
 //! # Invariants
 //! Each round is one pass of the model for all that run: a slice of a prompt or a token each, and for each job
-//! that embeds a text, or some short ones. Jobs join between two passes, in the order they came, and leave between two passes; nobody is put off
+//! that embeds a text, or some short ones. Jobs join between two passes, in turns of the accounts and within one in the order they came, and leave between two passes; nobody is put off
 //! for another. Before each pass whoever left is let go, its pages with it, and the lease must be alive; a prompt is
 //! paid for before it is computed, and a token or a vector before it is handed out. Where somebody left, what their work has
 //! left is overwritten before the thread waits or goes on.
+
+use std::sync::Arc;
 
 use anchorhold_memory::stack;
 use anchorhold_models::{Delta, Embedding, Step};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::account::Account;
 use crate::engine::backend::{Backend, Running};
 use crate::engine::job::{Job, Refusal, Reply};
 use crate::engine::queue::Queue;
@@ -108,21 +111,32 @@ impl<T: Running> All<T> {
             return;
         }
         match job {
-            Job::Embed { texts, reply } => self.vectors.push(Vectors {
+            Job::Embed {
+                texts,
+                account,
+                reply,
+            } => self.vectors.push(Vectors {
                 texts: texts.into_iter(),
+                account,
                 reply,
             }),
-            Job::Generate { order, reply } => {
+            Job::Generate {
+                order,
+                account,
+                reply,
+            } => {
                 let started = backend.start(*order).and_then(|text| {
                     let tokens = count(text.usage().prompt_tokens);
                     let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
                     rules.metrics.prompt_tokens(tokens);
+                    account.charge(tokens);
                     Ok(text)
                 });
                 match started {
                     Ok(text) => {
                         let text = Text {
                             text,
+                            account,
                             reply,
                             paid: 0,
                             done: 0,
@@ -194,6 +208,7 @@ fn count(tokens: usize) -> u64 {
 /// A text being generated.
 struct Text<T> {
     text: T,
+    account: Arc<Account>,
     reply: mpsc::Sender<Reply>,
     /// Tokens of the answer taken from the lease.
     paid: usize,
@@ -237,6 +252,8 @@ impl<T: Running> Text<T> {
         let tokens = count(made.saturating_sub(self.paid));
         let Spent { .. } = rules.lease.spend(tokens).map_err(|_| Refusal::ShuttingDown)?;
         rules.metrics.completion_tokens(tokens);
+        self.account.charge(tokens);
+        self.account.grew(self.paid, made);
         self.paid = made;
         Ok(step)
     }
@@ -254,6 +271,7 @@ impl<T: Running> Text<T> {
 /// Texts being embedded.
 struct Vectors {
     texts: std::vec::IntoIter<Zeroizing<String>>,
+    account: Arc<Account>,
     reply: mpsc::Sender<Result<Embedding, Refusal>>,
 }
 
@@ -310,6 +328,7 @@ impl Vectors {
             let tokens = count(vector.tokens);
             let Spent { .. } = rules.lease.admit(tokens).map_err(uncovered)?;
             rules.metrics.prompt_tokens(tokens);
+            self.account.charge(tokens);
             Ok(vector)
         });
         let more = paid.is_ok();

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
+use super::outlet::Outlet;
 use super::pace::Pace;
 use crate::connection::Exporter;
 use crate::limits;
@@ -27,6 +28,7 @@ use crate::limits;
 pub(super) struct Shared<S> {
     stream: Arc<Mutex<Inner<S>>>,
     pace: Arc<Pace>,
+    outlet: Arc<Outlet>,
 }
 
 struct Inner<S> {
@@ -66,6 +68,7 @@ impl<S> Shared<S> {
                 ahead: Zeroizing::new(Vec::new()),
             })),
             pace,
+            outlet: Arc::default(),
         }
     }
 
@@ -74,7 +77,13 @@ impl<S> Shared<S> {
         Self {
             stream: Arc::clone(&self.stream),
             pace: Arc::clone(&self.pace),
+            outlet: Arc::clone(&self.outlet),
         }
+    }
+
+    /// Where it is seen whether the network has taken what was written.
+    pub(super) fn outlet(&self) -> Arc<Outlet> {
+        Arc::clone(&self.outlet)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
@@ -163,7 +172,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Shared<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().stream).poll_flush(context)
+        ready!(Pin::new(&mut self.lock().stream).poll_flush(context))?;
+        self.outlet.flushed(context);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

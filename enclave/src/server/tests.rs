@@ -49,7 +49,7 @@ async fn start(change: impl FnOnce(&mut Limits)) -> Running {
     let key = ServerKey::generate().unwrap();
     let lifecycle = Lifecycle::new();
     let address = "127.0.0.1:0".parse().unwrap();
-    let tls = server_config(&key).unwrap();
+    let tls = server_config(&key, None).unwrap();
     let server = Server::tls(address, tls, app, limits, lifecycle.clone())
         .await
         .unwrap();
@@ -305,4 +305,98 @@ async fn what_is_sent_ahead_is_answered_in_its_turn() {
     stream.read_to_string(&mut answers).await.unwrap();
     let (first, second) = (answers.find("late"), answers.find("hello"));
     assert!(first.is_some() && first < second, "{answers}");
+}
+
+/// Where a server writes to: notes each write, and takes it only some flushes later, as a slow network does.
+struct Slow {
+    inner: tokio::io::DuplexStream,
+    writes: Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
+    hesitations: u32,
+}
+
+impl AsyncRead for Slow {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Slow {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.writes.lock().unwrap().push(bytes.to_vec());
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.hesitations += 1;
+        if self.hesitations.is_multiple_of(3) {
+            return Pin::new(&mut self.inner).poll_flush(context);
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_at_different_times_is_written_apart_however_slow_the_network_is() {
+    let pieces: Vec<Bytes> = (0..20)
+        .map(|piece| Bytes::from(format!("piece {piece}")))
+        .collect();
+    /// All pieces at once: nothing but the server keeps them apart.
+    struct Ready(std::vec::IntoIter<Bytes>);
+    impl hyper::body::Body for Ready {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+            Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+    let body = pieces.clone();
+    let app = Router::new().route("/", get(async move || Body::new(Ready(body.into_iter()))));
+    let (mut near, far) = tokio::io::duplex(1 << 16);
+    let writes = Arc::default();
+    let slow = Slow {
+        inner: far,
+        writes: Arc::clone(&writes),
+        hesitations: 0,
+    };
+    let limits = Config::for_tests().limits;
+    let pace = Arc::new(Pace::new(limits));
+    let service = Arc::new(Service {
+        app,
+        limits,
+        lifecycle: Lifecycle::new(),
+    });
+    let stream = Shared::new(slow, Arc::clone(&pace));
+    let serving = tokio::spawn(serve_http(service, stream, pace, None));
+    near.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    near.read_to_end(&mut answer).await.unwrap();
+    drop(near);
+    serving.await.unwrap();
+    let writes = writes.lock().unwrap();
+    let (head, chunks) = writes.split_first().unwrap();
+    assert!(head.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(head));
+    let framed: Vec<Vec<u8>> = pieces
+        .iter()
+        .map(|piece| format!("{:X}\r\n{}\r\n", piece.len(), std::str::from_utf8(piece).unwrap()).into_bytes())
+        .chain([b"0\r\n\r\n".to_vec()])
+        .collect();
+    assert_eq!(chunks, framed);
 }

@@ -140,6 +140,9 @@ pub struct With {
     /// Keep each answer's receipt in this folder
     #[arg(long, value_name = "DIR")]
     keep_receipts: Option<PathBuf>,
+    /// Send requests with their own lengths, which tell the network how long a prompt is; else they are padded with spaces
+    #[arg(long)]
+    dangerously_unpadded: bool,
 }
 
 /// What a conversation needs.
@@ -189,12 +192,12 @@ fn endpoint(text: &str) -> Result<Endpoint, super::endpoint::EndpointError> {
 }
 
 impl Whom {
-    fn enclave(&self) -> Result<Arc<Enclave>, Failure> {
-        Ok(Arc::new(Enclave::new(
-            self.url.clone(),
-            self.trust()?,
-            Clock::system(),
-        )))
+    fn enclave(&self, with: &With) -> Result<Arc<Enclave>, Failure> {
+        let enclave = Enclave::new(self.url.clone(), self.trust()?, Clock::system());
+        Ok(Arc::new(match with.dangerously_unpadded {
+            true => enclave.dangerously_unpadded(),
+            false => enclave,
+        }))
     }
 
     fn trust(&self) -> Result<Trust, Failure> {

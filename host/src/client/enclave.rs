@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anchorhold_attestation::{PinnedIdentity, ReceivedIdentity, Timestamp};
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::bound::{BoundConnection, Question, bind};
@@ -24,6 +24,7 @@ use super::error::{ClientError, Stage};
 use super::exchange::Exchange;
 use super::kept::AttestationRecord;
 use super::limits;
+use super::padding;
 use super::verify::{Verification, verify};
 use crate::client::trust::Trust;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub struct Enclave {
     /// Held while evidence is fetched, so that callers wait for one verification and do not start their own.
     current: AsyncMutex<Option<Arc<Affirmed>>>,
     idle: Mutex<VecDeque<Idle>>,
+    /// Requests keep their lengths.
+    unpadded: bool,
 }
 
 /// An identity that the policy affirmed, with what is kept of how.
@@ -93,7 +96,15 @@ impl Enclave {
             clock,
             current: AsyncMutex::new(None),
             idle: Mutex::new(VecDeque::new()),
+            unpadded: false,
         }
+    }
+
+    /// The same, sending requests with their own lengths, which tell an observer how long a prompt is.
+    #[must_use]
+    pub fn dangerously_unpadded(mut self) -> Self {
+        self.unpadded = true;
+        self
     }
 
     /// The affirmed identity, verified now when there is none or its time is nearly over.
@@ -120,13 +131,16 @@ impl Enclave {
         renew_at.and_then(|at| at.since(self.clock.now())).unwrap_or(0)
     }
 
-    /// Sends `question` on a bound connection. A connection that was closed between two requests, or an enclave
+    /// Sends `question` on a bound connection, what is posted padded to the length of its class. A connection that was closed between two requests, or an enclave
     /// that was started anew, is met by one more try on a new connection; a question of which a byte was sent
     /// is not sent again.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn ask(self: &Arc<Self>, question: Question) -> Result<Exchange, ClientError> {
+    pub async fn ask(self: &Arc<Self>, mut question: Question) -> Result<Exchange, ClientError> {
+        if question.method == Method::POST && !self.unpadded {
+            question.body = padding::padded(&question.body);
+        }
         loop {
             let mut bound = self.bound().await?;
             match bound.connection.request(&question).await {

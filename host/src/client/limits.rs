@@ -34,6 +34,9 @@ pub const CHANNEL_BYTES: usize = 1024;
 /// Bytes of a request body that is kept until its receipt comes. The enclave's own limit is lower by default.
 pub const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes of the shortest request's body, padding included: a question of a few sentences.
+pub const LEAST_REQUEST: usize = 1024;
+
 /// Bytes of an answer, kept until its receipt comes: the salt of the commitment arrives last.
 /// A hundred thousand tokens with log probabilities fit.
 pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;

@@ -58,6 +58,11 @@ async fn keys_are_asked_for_where_there_are_any() {
         name: "alice".to_owned(),
         salt,
         sha256,
+        quota: crate::config::KeyQuota {
+            requests_per_minute: 600,
+            tokens_per_minute: 600,
+            concurrent: 1,
+        },
     };
     let enclave = Enclave::around(fake, seen, |state| {
         state.auth = Auth::new(Access::Keys(vec![key]), Arc::clone(&state.clock));
@@ -80,6 +85,43 @@ async fn keys_are_asked_for_where_there_are_any() {
     assert_eq!(answer.refusal(), (401, "missing_api_key".to_owned(), None));
     assert_eq!(answer.json()["error"]["type"], "authentication_error");
     assert_eq!(enclave.get("/v1/models").await.refusal().0, 401);
+}
+
+#[tokio::test]
+async fn a_key_has_so_many_answers_in_the_making_and_is_told_by_name() {
+    let (fake, seen) = Fake::decoder();
+    let salt = Digest::new([5; 32]);
+    let key = ApiKey {
+        name: "alice".to_owned(),
+        salt,
+        sha256: anchorhold_encoding::Preimage::new("anchorhold api key v1")
+            .lp(salt.as_bytes())
+            .lp(b"secret")
+            .sha256(),
+        quota: crate::config::KeyQuota {
+            requests_per_minute: 600,
+            tokens_per_minute: 600_000,
+            concurrent: 1,
+        },
+    };
+    let enclave = Enclave::around(fake, seen, |state| {
+        state.auth = Auth::new(Access::Keys(vec![key]), Arc::clone(&state.clock));
+    });
+    let ask = async |content: &str, more: &str| {
+        let mut request = post("/v1/chat/completions", chat(content, more));
+        let headers = request.headers_mut();
+        headers.insert("authorization", "Bearer secret".parse().unwrap());
+        enclave.send(request).await
+    };
+    let streamed = ask("endless", ",\"stream\":true").await;
+    let refused = Answer::of(ask("a", "").await).await;
+    assert_eq!(refused.refusal(), (429, "too_many_at_once".to_owned(), None));
+    assert_eq!(refused.headers["retry-after"], "1");
+    drop(streamed);
+    // Whoever writes it learns in its own task that nobody reads.
+    while ask("a", "").await.status() != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

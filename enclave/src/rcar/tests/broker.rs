@@ -114,7 +114,7 @@ impl Broker {
                 seen: Mutex::default(),
             }),
         };
-        let acceptor = TlsAcceptor::from(server_config(&key).unwrap());
+        let acceptor = TlsAcceptor::from(server_config(&key, None).unwrap());
         let inner = Arc::clone(&broker.inner);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {

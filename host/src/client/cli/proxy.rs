@@ -43,7 +43,7 @@ pub(super) async fn run(
             "leave --token-file out, or listen at 127.0.0.1:PORT",
         ));
     }
-    let enclave = whom.enclave()?;
+    let enclave = whom.enclave(with)?;
     // Before anything listens, so that no signal finds the default handler.
     let stop = stop::on_signal()?;
     let talk = *output;

@@ -39,7 +39,7 @@ impl<'a> Conversation<'a> {
     async fn open(talk: &Talk, output: &'a Output) -> Result<Self, Failure> {
         let format = talk.format()?;
         let asker = Asker {
-            enclave: talk.whom.enclave()?,
+            enclave: talk.whom.enclave(&talk.with)?,
             api_key: talk.with.api_key()?,
             model: talk.model.clone(),
             drawing: Drawing {

@@ -4,8 +4,8 @@
 //!
 //! # Invariants
 //! Only `/v1/` paths, only GET and POST. Of the program's headers only Content-Type and Accept go on; its
-//! Authorization is the proxy's token and never leaves this machine. The body goes on byte for byte, or in token ids where
-//! the person wanted that. A whole
+//! Authorization is the proxy's token and never leaves this machine. The body goes on byte for byte with spaces after it
+//! (`padding`), or in token ids where the person wanted that. A whole
 //! answer is handed out after its receipt was checked, and kept where the person wanted that; of a stream the
 //! end mark is.
 
