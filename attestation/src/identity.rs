@@ -74,6 +74,15 @@ pub enum Weakening {
     /// text.
     #[serde(rename = "dangerously_token_dependent_addresses")]
     TokenDependentAddresses,
+    /// The enclave's process can reach any file and port that the kernel lets it.
+    #[serde(rename = "dangerously_without_landlock")]
+    WithoutLandlock,
+    /// The enclave's memory can be swapped out.
+    #[serde(rename = "dangerously_without_locked_memory")]
+    WithoutLockedMemory,
+    /// The enclave's process can make any system call.
+    #[serde(rename = "dangerously_without_seccomp")]
+    WithoutSeccomp,
 }
 
 impl Weakening {
@@ -84,6 +93,9 @@ impl Weakening {
             Self::HostTime => "dangerously_host_time",
             Self::TokenDependentAddresses => "dangerously_token_dependent_addresses",
             Self::AppraisedDevices => "dangerously_appraised_devices",
+            Self::WithoutLandlock => "dangerously_without_landlock",
+            Self::WithoutLockedMemory => "dangerously_without_locked_memory",
+            Self::WithoutSeccomp => "dangerously_without_seccomp",
         }
     }
 }

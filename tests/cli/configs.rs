@@ -294,7 +294,7 @@ fn a_policy_is_refused_by_owner_and_client_alike() {
             key(5),
         ),
         (
-            with(&good, "[\"dangerously_host_time\"]", "[\"dangerously_anything\"]"),
+            with(&good, "[\"dangerously_host_time\"", "[\"dangerously_anything\""),
             key(6),
         ),
         (

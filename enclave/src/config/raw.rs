@@ -16,6 +16,7 @@ use anchorhold_models::{DevicePrecision, KvPrecision, Quantise};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::confine::ConfineConfig;
 use super::{
     Access, ApiKey, BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig,
     Quota,
@@ -39,6 +40,8 @@ struct RawConfig {
     listen: Option<RawListen>,
     #[serde(default)]
     engine: RawEngine,
+    #[serde(default)]
+    confine: RawConfine,
     devices: Option<RawDevices>,
     #[serde(default)]
     limits: RawLimits,
@@ -88,6 +91,14 @@ struct RawEngine {
     dangerously_token_dependent_addresses: Field<bool>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawConfine {
+    dangerously_without_landlock: Field<bool>,
+    dangerously_without_locked_memory: Field<bool>,
+    dangerously_without_seccomp: Field<bool>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDevices {
@@ -134,7 +145,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 52] = [
     "version",
     "algorithm",
     "not_after",
@@ -165,6 +176,10 @@ const KEYS: [&str; 48] = [
     "kernels",
     "quantise",
     "dangerously_token_dependent_addresses",
+    "confine",
+    "dangerously_without_landlock",
+    "dangerously_without_locked_memory",
+    "dangerously_without_seccomp",
     "devices",
     "precision",
     "endorsements",
@@ -272,6 +287,7 @@ impl Reader<'_> {
             model: self.model(raw.model.ok_or(ConfigError::Missing { key: "model" })?, platform)?,
             listen: self.listen(raw.listen.ok_or(ConfigError::Missing { key: "listen" })?)?,
             engine: self.engine(raw.engine)?,
+            confine: confine(&raw.confine),
             devices: raw.devices.map(|raw| self.devices(raw)).transpose()?,
             limits: self.limits(raw.limits)?,
             access: self.access(raw.api_key, raw.anonymous)?,
@@ -532,6 +548,15 @@ impl Reader<'_> {
             line: line_of(self.text, field.span().start),
             expected,
         })
+    }
+}
+
+fn confine(raw: &RawConfine) -> ConfineConfig {
+    let set = |field: &Field<bool>| field.as_ref().is_some_and(|field| *field.get_ref());
+    ConfineConfig {
+        without_landlock: set(&raw.dangerously_without_landlock),
+        without_locked_memory: set(&raw.dangerously_without_locked_memory),
+        without_seccomp: set(&raw.dangerously_without_seccomp),
     }
 }
 
