@@ -350,7 +350,7 @@ fn both_programs_say_their_version_and_the_enclave_its_platforms_and_kernels() {
         assert_eq!(refused.stdout, "");
         assert_eq!(
             refused.stderr,
-            "error: anchorhold-enclave takes no arguments but --version\n\n\
+            "error: anchorhold-enclave takes no arguments but --version, or self-check [--json]\n\n\
              hint: start it with `anchorhold operator launch --config FILE`\n"
         );
     }

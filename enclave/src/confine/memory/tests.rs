@@ -16,6 +16,7 @@ fn a_low_limit_is_told_with_both_numbers() {
 
 /// What it does where it may: the whole test program's memory is locked for a moment.
 #[test]
+#[allow(clippy::disallowed_methods)] // what is skipped is said
 fn the_kernel_says_what_is_locked() {
     assert_eq!(is_locked(), Err(ConfineError::Memory));
     if lock().is_err() {
