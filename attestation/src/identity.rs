@@ -77,6 +77,15 @@ pub enum Weakening {
     /// Sizes and times of answers on the network depend on what is said.
     #[serde(rename = "dangerously_unshaped_traffic")]
     UnshapedTraffic,
+    /// The enclave's process can reach any file and port that the kernel lets it.
+    #[serde(rename = "dangerously_without_landlock")]
+    WithoutLandlock,
+    /// The enclave's memory can be swapped out.
+    #[serde(rename = "dangerously_without_locked_memory")]
+    WithoutLockedMemory,
+    /// The enclave's process can make any system call.
+    #[serde(rename = "dangerously_without_seccomp")]
+    WithoutSeccomp,
 }
 
 impl Weakening {
@@ -88,6 +97,9 @@ impl Weakening {
             Self::TokenDependentAddresses => "dangerously_token_dependent_addresses",
             Self::UnshapedTraffic => "dangerously_unshaped_traffic",
             Self::AppraisedDevices => "dangerously_appraised_devices",
+            Self::WithoutLandlock => "dangerously_without_landlock",
+            Self::WithoutLockedMemory => "dangerously_without_locked_memory",
+            Self::WithoutSeccomp => "dangerously_without_seccomp",
         }
     }
 }

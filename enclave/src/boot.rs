@@ -1,4 +1,4 @@
-//! Locked, Attested, Keyed, Ready: each transition consumes the state before it.
+//! Locked, Restricted, Attested, Keyed, Ready: each transition consumes the state before it.
 //!
 //! Why apart: the order is the promise. Nothing is unsealed before a key came, no key is asked for before
 //! there is an identity, and there is no identity before the configuration is the one that was measured.
@@ -13,6 +13,7 @@ mod error;
 mod gpus;
 
 use std::io::Read;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use anchorhold_attestation::simulated::LaunchRecord;
@@ -27,14 +28,16 @@ pub use error::{BootError, LaunchError};
 
 use crate::attester::{Attester, AttesterError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{BrokerConfig, Config};
+use crate::confine::{self, Boundary, Plan};
 use crate::devices::{DevicesError, ReadyDevices};
 use crate::event::{self, Event};
 use crate::identity::Identity;
 use crate::lease::Lease;
 use crate::lifecycle::Lifecycle;
 use crate::limits;
-use crate::rcar::{BrokerClient, Released};
+use crate::rcar::{BrokerClient, RcarError, Released};
+use crate::server::Bound;
 use crate::tls::ServerKey;
 
 /// The configuration is the measured one, and the clock runs. Nothing else is there.
@@ -46,6 +49,20 @@ pub struct Locked {
     clock: Arc<Clock>,
 }
 
+/// The addresses are taken, the broker's are known, and the process can reach nothing else any more.
+pub struct Restricted {
+    locked: Locked,
+    broker: Vec<SocketAddr>,
+    serving: Serving,
+}
+
+/// What clients are served with, once there is a model: where they connect, and the boundary that is still to be closed.
+pub(crate) struct Serving {
+    pub(crate) api: Bound,
+    pub(crate) metrics: Option<Bound>,
+    pub(crate) boundary: Boundary,
+}
+
 /// This boot has keys and an identity that evidence can commit to.
 pub struct Attested {
     config: Arc<Config>,
@@ -54,6 +71,7 @@ pub struct Attested {
     identity: Arc<Identity>,
     attester: Arc<Attester>,
     broker: BrokerClient,
+    serving: Serving,
 }
 
 /// The broker released the key.
@@ -84,6 +102,8 @@ pub struct Ready {
     pub(crate) model: Model,
     /// The GPUs that compute it, to be watched.
     pub(crate) devices: Option<Arc<ReadyDevices>>,
+    /// Where to serve it.
+    pub(crate) serving: Serving,
     _private: (),
 }
 
@@ -129,6 +149,31 @@ impl Locked {
         })
     }
 
+    /// Takes the addresses, looks up the broker's, and gives up whatever else the process can reach ([`confine::restrict`]).
+    /// Call it before the first thread is started. Blocks while names are asked for.
+    ///
+    /// # Errors
+    /// [`BootError::Listen`], [`BootError::Broker`] or [`BootError::Confine`].
+    pub fn restrict(self) -> Result<Restricted, BootError> {
+        let bound = |address| Bound::to(address).map_err(|_| BootError::Listen);
+        let api = bound(self.config.listen.api)?;
+        let metrics = self.config.listen.metrics.map(bound).transpose()?;
+        let broker = addresses(&self.config.broker).ok_or(BootError::Broker(RcarError::Unreachable))?;
+        let boundary = confine::restrict(&Plan::of(&self.config)).map_err(BootError::Confine)?;
+        let serving = Serving {
+            api,
+            metrics,
+            boundary,
+        };
+        Ok(Restricted {
+            locked: self,
+            broker,
+            serving,
+        })
+    }
+}
+
+impl Restricted {
     /// Makes the keys of this boot and the document that commits to them, once the platform itself was asked which
     /// configuration it fixes. Blocks for as long as a report takes.
     ///
@@ -136,42 +181,49 @@ impl Locked {
     /// [`BootError::Devices`] when this build cannot do what the configuration says; [`BootError::Attester`],
     /// [`BootError::Launch`], [`BootError::Keys`] or [`BootError::Tls`].
     pub fn attest(self) -> Result<Attested, BootError> {
-        if self.config.devices.is_some() && !cfg!(feature = "cuda") {
+        let Self {
+            locked,
+            broker,
+            serving,
+        } = self;
+        if locked.config.devices.is_some() && !cfg!(feature = "cuda") {
             return Err(BootError::Devices(DevicesError::NotCompiled));
         }
         event::emit(Event::Attesting);
-        let attester = match (&self.chip, self.config.platform) {
-            (None, platform) => Attester::new(platform, &self.launch),
-            (Some(chip), Platform::Snp) => Attester::fake_snp(&self.launch, chip),
+        let attester = match (&locked.chip, locked.config.platform) {
+            (None, platform) => Attester::new(platform, &locked.launch),
+            (Some(chip), Platform::Snp) => Attester::fake_snp(&locked.launch, chip),
             (Some(_), _) => Err(AttesterError::NoReport),
         };
         let attester = attester.map_err(BootError::Attester)?;
         let attester = Arc::new(attester);
         let confirmed = attester
-            .confirm(self.text.as_bytes())
+            .confirm(locked.text.as_bytes())
             .map_err(|error| match error {
                 AttesterError::Unbound => LaunchError::Unbound.into(),
                 AttesterError::OtherConfiguration => LaunchError::OtherConfiguration.into(),
                 other => BootError::Attester(other),
             })?;
         let tls = ServerKey::generate().map_err(|_| BootError::Keys)?;
-        let identity = Identity::create(&self.config, &confirmed, &tls);
+        let identity = Identity::create(&locked.config, &confirmed, &tls);
         let identity = Arc::new(identity.map_err(|_| BootError::Keys)?);
         let broker = BrokerClient::new(
-            Arc::clone(&self.config),
-            self.text,
+            Arc::clone(&locked.config),
+            broker,
+            locked.text,
             Arc::clone(&identity),
             Arc::clone(&attester),
-            Arc::clone(&self.clock),
+            Arc::clone(&locked.clock),
         )
         .map_err(|_| BootError::Tls)?;
         Ok(Attested {
-            config: self.config,
-            clock: self.clock,
+            config: locked.config,
+            clock: locked.clock,
             tls,
             identity,
             attester,
             broker,
+            serving,
         })
     }
 }
@@ -260,9 +312,27 @@ impl Keyed {
             lifecycle,
             model,
             devices,
+            serving: attested.serving,
             _private: (),
         })
     }
+}
+
+/// Where the broker is. A name that cannot be resolved is asked for as often as the broker is; `None` then. Whoever answers
+/// is believed nothing: the broker's key is pinned.
+fn addresses(broker: &BrokerConfig) -> Option<Vec<SocketAddr>> {
+    let (host, port) = (broker.url.host.as_str(), broker.url.port);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Some(vec![(address, port).into()]);
+    }
+    for attempt in 1..=broker.attempts {
+        match (host, port).to_socket_addrs() {
+            Ok(found) => return Some(found.collect()),
+            Err(_) if attempt < broker.attempts => std::thread::sleep(limits::BROKER_PAUSE),
+            Err(_) => {}
+        }
+    }
+    None
 }
 
 /// Says once how much there is to decrypt; how far it has come is nobody's business outside.

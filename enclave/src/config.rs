@@ -4,11 +4,13 @@
 //! written here is what the broker and every client have judged.
 //!
 //! - [`engine`]: what it says of the engine
+//! - [`confine`]: what it says of confinement
 //!
 //! # Invariants
 //! No key is optional unless its default is the strictest. Unknown keys are refused. No error repeats a value
 //! of the file. A [`Config`] is only made by [`Config::parse`].
 
+pub mod confine;
 pub mod engine;
 mod error;
 mod raw;
@@ -24,6 +26,7 @@ use anchorhold_encoding::Digest;
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 
+use self::confine::ConfineConfig;
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
 use crate::limits::Limits;
@@ -46,6 +49,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// How the model is computed.
     pub engine: EngineConfig,
+    /// Which measures of confinement it does without.
+    pub confine: ConfineConfig,
     /// The GPUs that compute it; `None`: the CPU does.
     pub devices: Option<DevicesConfig>,
     /// The limits in force.
@@ -176,6 +181,7 @@ impl Config {
         if self.traffic.is_none() {
             weakened.push(Weakening::UnshapedTraffic);
         }
+        weakened.extend(self.confine.weakened());
         weakened
     }
 }

@@ -14,6 +14,7 @@ use anchorhold_kernels::{KernelSet, Kernels};
 use serde::Serialize;
 
 use crate::attester::COMPILED_PLATFORMS;
+use crate::confine::self_check;
 
 /// Everything the enclave says about itself.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -73,6 +74,25 @@ pub enum Event {
     Ready {
         /// Since the start of the process.
         milliseconds: u64,
+    },
+    /// The process has confined itself, and the kernel says so for every thread: no new privileges, no capabilities, no
+    /// dumps, and this.
+    Confined {
+        /// Threads that were there.
+        threads: usize,
+        /// Memory is not swapped.
+        locked_memory: bool,
+        /// The version of Landlock; 0: none.
+        landlock_abi: u32,
+        /// Only listed system calls.
+        seccomp: bool,
+    },
+    /// Less memory may be locked than the machine has.
+    MemoryLimit {
+        /// The machine's memory.
+        needed_bytes: u64,
+        /// RLIMIT_MEMLOCK.
+        allowed_bytes: u64,
     },
     /// Clients can connect.
     Listening {
@@ -176,13 +196,52 @@ pub fn version() {
     );
 }
 
-/// Writes, to standard error, that no arguments are taken.
+/// Writes what `self-check` found: a line for each measure, or one JSON object.
+#[allow(clippy::disallowed_methods)] // this is the door
+pub fn self_check(report: &self_check::Report, json: bool) {
+    let mut output = std::io::stdout().lock();
+    // A reader that went away has what it wanted.
+    if json {
+        let _ = serde_json::to_writer(&mut output, report).map(|()| output.write_all(b"\n"));
+        return;
+    }
+    for line in &report.measures {
+        let yes = if line.holds { "yes" } else { "no" };
+        let _ = match line {
+            self_check::Line { holds: true, .. } => match line.measure {
+                "landlock" => writeln!(
+                    output,
+                    "{:14} {yes:3}  version {}",
+                    line.measure, report.landlock_abi
+                ),
+                "seccomp" => writeln!(
+                    output,
+                    "{:14} {yes:3}  on all {} threads",
+                    line.measure, report.threads
+                ),
+                _ => writeln!(output, "{:14} {yes}", line.measure),
+            },
+            _ if line.needed_bytes > 0 => writeln!(
+                output,
+                "{:14} {yes:3}  {}: {} bytes needed, {} allowed\n{:20}hint: {}",
+                line.measure, line.code, line.needed_bytes, line.allowed_bytes, "", line.hint
+            ),
+            _ => writeln!(
+                output,
+                "{:14} {yes:3}  {}\n{:20}hint: {}",
+                line.measure, line.code, "", line.hint
+            ),
+        };
+    }
+}
+
+/// Writes, to standard error, which arguments are taken.
 #[allow(clippy::disallowed_methods)] // this is the door
 pub fn usage() {
     let mut output = std::io::stderr().lock();
     // Nothing is left to do when nobody reads it.
     let _ = output.write_all(
-        b"error: anchorhold-enclave takes no arguments but --version\n\n\
+        b"error: anchorhold-enclave takes no arguments but --version, or self-check [--json]\n\n\
           hint: start it with `anchorhold operator launch --config FILE`\n",
     );
 }

@@ -8,9 +8,10 @@
 //! - [`limits`]: how much of anything from outside is taken
 //! - [`event`]: the only door to output
 //! - [`process`]: environment, panics and signals of the process
+//! - [`confine`]: what the process can still do when the first request comes
 //!
 //! How it starts:
-//! - [`boot`]: Locked, Attested, Keyed, Ready; each transition consumes the state before
+//! - [`boot`]: Locked, Restricted, Attested, Keyed, Ready; each transition consumes the state before
 //! - [`attester`]: the platform that signs evidence
 //! - [`identity`]: the keys made at boot and the document that commits to them
 //! - [`rcar`]: the conversation with the owner's broker
@@ -36,6 +37,7 @@ pub mod batch;
 pub mod boot;
 pub mod clock;
 pub mod config;
+pub mod confine;
 pub mod connection;
 pub mod devices;
 pub mod endorsements;
@@ -54,4 +56,4 @@ pub mod server;
 pub mod tls;
 pub mod traffic;
 
-pub use run::{Listening, RunOutcome, run};
+pub use run::{Listening, RunOutcome, run, start};

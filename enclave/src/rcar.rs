@@ -13,6 +13,7 @@
 mod error;
 mod http;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anchorhold_attestation::rcar::{additional_evidence, primary_report_data};
@@ -64,6 +65,8 @@ pub struct Released {
 /// Everything a session needs. One client holds many sessions, one after another.
 pub struct BrokerClient {
     config: Arc<Config>,
+    /// Fixed at the start: no name is asked for again.
+    addresses: Vec<SocketAddr>,
     /// The configuration's text, which is RCAR's init-data.
     init_data: String,
     identity: Arc<Identity>,
@@ -73,12 +76,13 @@ pub struct BrokerClient {
 }
 
 impl BrokerClient {
-    /// A client of the configured broker.
+    /// A client of the configured broker, which is at one of `addresses`.
     ///
     /// # Errors
     /// [`TlsUnavailable`].
     pub fn new(
         config: Arc<Config>,
+        addresses: Vec<SocketAddr>,
         init_data: String,
         identity: Arc<Identity>,
         attester: Arc<Attester>,
@@ -87,6 +91,7 @@ impl BrokerClient {
         let tls = tls::pinned_client_config(config.broker.tls_spki_sha256)?;
         Ok(Self {
             config,
+            addresses,
             init_data,
             identity,
             attester,
@@ -101,8 +106,13 @@ impl BrokerClient {
     /// [`RcarError`].
     pub async fn obtain(&self) -> Result<Released, RcarError> {
         let broker = &self.config.broker;
-        let mut connection =
-            http::Connection::open(&broker.url, Arc::clone(&self.tls), broker.timeout).await?;
+        let mut connection = http::Connection::open(
+            &broker.url,
+            &self.addresses,
+            Arc::clone(&self.tls),
+            broker.timeout,
+        )
+        .await?;
         let pair = TeeKeyPair::generate();
         let tee_pubkey = pair.public_jwk();
 

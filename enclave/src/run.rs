@@ -21,7 +21,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::api::{self, ApiState};
 use crate::auth::Auth;
 use crate::batch::EvidenceService;
-use crate::boot::{BootError, Keyed, Locked, Ready};
+use crate::boot::{BootError, Keyed, Locked, Ready, Restricted};
+use crate::confine::{ConfineError, Confined};
 use crate::devices::watch;
 use crate::endorsements::{self, Stapled};
 use crate::engine;
@@ -76,12 +77,34 @@ pub struct Listening {
     pub metrics: Option<SocketAddr>,
 }
 
-/// Boots from `input` (the launch record, then the configuration, to the end), serves until `shutdown`
-/// resolves or something ends it, and says how it ended. `listening` is called once, when clients can connect.
+/// Reads `input` (the launch record, then the configuration, to the end) and gives up what this enclave will not need.
+/// Must be called before the first thread is started. Blocks.
+///
+/// # Errors
+/// How the enclave has ended already.
+pub fn start(input: impl Read) -> Result<Restricted, RunOutcome> {
+    let restricted = Locked::from_descriptor(input).and_then(Locked::restrict);
+    restricted.map_err(|error| failed(&error))
+}
+
+/// Says why an enclave ends.
+fn failed(error: &BootError) -> RunOutcome {
+    if let BootError::Confine(ConfineError::MemoryLimit { needed, allowed }) = *error {
+        event::emit(Event::MemoryLimit {
+            needed_bytes: needed,
+            allowed_bytes: allowed,
+        });
+    }
+    event::emit(error.event());
+    error.outcome()
+}
+
+/// Boots, serves until `shutdown` resolves or something ends it, and says how it ended. `listening` is called once, when
+/// clients can connect.
 ///
 /// Must be called within a multi-threaded tokio runtime with all its drivers.
 pub async fn run(
-    input: impl Read + Send + 'static,
+    restricted: Restricted,
     shutdown: impl Future<Output = ()>,
     listening: impl FnOnce(Listening),
 ) -> RunOutcome {
@@ -91,21 +114,17 @@ pub async fn run(
             event::emit(Event::Drained);
             return RunOutcome::Drained;
         }
-        booted = boot(input) => booted,
+        booted = boot(restricted) => booted,
     };
     let served = match booted {
         Ok(ready) => serve(ready, shutdown, listening).await,
         Err(error) => Err(error),
     };
-    served.unwrap_or_else(|error| {
-        event::emit(error.event());
-        error.outcome()
-    })
+    served.unwrap_or_else(|error| failed(&error))
 }
 
-async fn boot(input: impl Read + Send + 'static) -> Result<Ready, BootError> {
-    let locked = blocking(move || Locked::from_descriptor(input)).await?;
-    let attested = blocking(move || locked.attest()).await?;
+async fn boot(restricted: Restricted) -> Result<Ready, BootError> {
+    let attested = blocking(move || restricted.attest()).await?;
     let keyed = attested.obtain_key().await?;
     blocking(move || Keyed::unseal(keyed)).await
 }
@@ -134,6 +153,7 @@ async fn serve(
         lifecycle,
         model,
         devices,
+        serving,
         ..
     } = ready;
     let options = config.engine.load_options();
@@ -170,17 +190,18 @@ async fn serve(
     let server_tls =
         tls::server_config(&tls, config.traffic.map(|shape| shape.frame)).map_err(|_| BootError::Tls)?;
     let app = api::router(state);
-    let api = Server::tls(config.listen.api, server_tls, app, limits, lifecycle.clone())
-        .await
+    let api = Server::tls(serving.api, server_tls, app, limits, lifecycle.clone())
         .map_err(|_| BootError::Listen)?;
-    let scraped = match config.listen.metrics {
+    let scraped = match serving.metrics {
         None => None,
         Some(address) => {
             let app = metrics::router(metrics).merge(endorsements::router(stapled));
-            let server = Server::plain(address, app, limits, lifecycle.clone()).await;
+            let server = Server::plain(address, app, limits, lifecycle.clone());
             Some(server.map_err(|_| BootError::Listen)?)
         }
     };
+    // Everything is open by now. What it takes blocks for a moment, while nobody is served yet.
+    let confined = blocking(move || serving.boundary.confine().map_err(BootError::Confine)).await?;
     if let Some(computing) = computing {
         event::emit(computing);
     }
@@ -190,7 +211,7 @@ async fn serve(
         tokio::spawn(watch::watch(devices, lifecycle.clone()));
     }
     let keeper = tokio::spawn(keeper::keep(broker, lease, clock, lifecycle.clone()));
-    let listeners = serve_all(api, scraped, lifecycle.clone());
+    let listeners = serve_all(api, scraped, confined, lifecycle.clone());
     let cause = until_draining(&lifecycle, shutdown).await;
     if cause == Cause::LeaseEnded {
         event::emit(Event::LeaseEnded);
@@ -250,12 +271,17 @@ fn announce(
 }
 
 /// Runs the servers. One that ends before it was asked to (it panicked) takes the enclave with it.
-fn serve_all(api: Server, scraped: Option<Server>, lifecycle: Lifecycle) -> JoinHandle<()> {
+fn serve_all(
+    api: Server,
+    scraped: Option<Server>,
+    confined: Confined,
+    lifecycle: Lifecycle,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut servers = JoinSet::new();
-        servers.spawn(api.serve());
+        servers.spawn(api.serve(confined));
         if let Some(scraped) = scraped {
-            servers.spawn(scraped.serve());
+            servers.spawn(scraped.serve(confined));
         }
         while servers.join_next().await.is_some() {
             // Without effect when the enclave drains already.

@@ -2,6 +2,7 @@
 //!
 //! Why apart: everything a stranger can do before a request is a request ends here.
 //!
+//! - `bound`: an address that is taken before there is anything to serve
 //! - [`outlet`]: whether the network has taken what was written
 //! - [`pace`]: how long a connection may take
 //! - [`stream`]: the stream that hyper drives
@@ -13,6 +14,7 @@
 //! the same, unless the rest is beyond a limit. When draining begins nothing more is accepted, requests in flight
 //! get the drain time, and then every connection is cut.
 
+mod bound;
 mod clean;
 mod outlet;
 mod pace;
@@ -41,10 +43,12 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
+pub use self::bound::Bound;
 use self::clean::Clean;
 use self::outlet::{Outlet, Written};
 use self::pace::{Busy, Pace};
 use self::stream::Shared;
+use crate::confine::Confined;
 use crate::connection::Connection;
 use crate::lifecycle::Lifecycle;
 use crate::limits::{self, Limits};
@@ -66,40 +70,40 @@ impl Server {
     /// Listens for clients, over TLS.
     ///
     /// # Errors
-    /// The address cannot be listened on.
-    pub async fn tls(
-        address: SocketAddr,
+    /// Somebody else listens there.
+    pub fn tls(
+        address: Bound,
         tls: Arc<rustls::ServerConfig>,
         app: Router,
         limits: Limits,
         lifecycle: Lifecycle,
     ) -> std::io::Result<Self> {
-        Self::bind(address, Some(TlsAcceptor::from(tls)), app, limits, lifecycle).await
+        Self::listen(address, Some(TlsAcceptor::from(tls)), app, limits, lifecycle)
     }
 
     /// Listens for the operator, in clear: only for what may be read by anyone, and what nobody here believes.
     ///
     /// # Errors
-    /// The address cannot be listened on.
-    pub async fn plain(
-        address: SocketAddr,
+    /// Somebody else listens there.
+    pub fn plain(
+        address: Bound,
         app: Router,
         mut limits: Limits,
         lifecycle: Lifecycle,
     ) -> std::io::Result<Self> {
         limits.connections = limits::METRICS_CONNECTIONS;
-        Self::bind(address, None, app, limits, lifecycle).await
+        Self::listen(address, None, app, limits, lifecycle)
     }
 
-    async fn bind(
-        address: SocketAddr,
+    fn listen(
+        address: Bound,
         tls: Option<TlsAcceptor>,
         app: Router,
         limits: Limits,
         lifecycle: Lifecycle,
     ) -> std::io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::bind(address).await?,
+            listener: TcpListener::from_std(address.listen()?)?,
             tls,
             service: Arc::new(Service {
                 app,
@@ -117,8 +121,9 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until the lifecycle drains and every connection has ended.
-    pub async fn serve(self) {
+    /// Serves until the lifecycle drains and every connection has ended. Nothing is accepted by a process that is not
+    /// confined.
+    pub async fn serve(self, _: Confined) {
         let places = Arc::new(Semaphore::new(self.service.limits.connections));
         let mut connections = JoinSet::new();
         let draining = self.service.lifecycle.draining();

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use anchorhold_enclave::{process, run};
+use anchorhold_enclave::{process, run, start};
 use anchorhold_memory::{Wiping, measures};
 
 #[global_allocator]
@@ -25,10 +25,14 @@ fn main() -> ExitCode {
     if !names.all(|name| measures::switch_off(name).is_some()) {
         return ExitCode::from(2);
     }
+    let restricted = match start(std::io::stdin()) {
+        Ok(restricted) => restricted,
+        Err(outcome) => return outcome.into(),
+    };
     let Ok(runtime) = process::runtime() else {
         return ExitCode::FAILURE;
     };
-    let outcome = runtime.block_on(run(std::io::stdin(), process::stop_signal(), |_| ()));
+    let outcome = runtime.block_on(run(restricted, process::stop_signal(), |_| ()));
     runtime.shutdown_background();
     outcome.into()
 }

@@ -71,7 +71,7 @@ fn a_denial_is_a_table_and_its_json_has_every_reason() {
     world.policy = world
         .policy
         .replace(&mine, &"0".repeat(64))
-        .replace("dangerously_accept_weakened = [\"dangerously_host_time\"]\n", "");
+        .replace(&world.accepted(), "");
     world.write_policies();
     let denied = world.client(serving.port, &["verify"]).expect(3);
     let row = |cells: [&str; 4]| format!("{:8}  {:51}  {:64}  {}\n", cells[0], cells[1], cells[2], cells[3]);
@@ -87,7 +87,7 @@ fn a_denial_is_a_table_and_its_json_has_every_reason() {
         row([
             "weakened",
             "no weakened setting beyond those the policy accepts",
-            "dangerously_host_time",
+            &world.weakened().join(", "),
             "remove the setting, or list it in dangerously_accept_weakened",
         ]),
         "\nhint: see each rule; the policy says what you trust, so change it only when you do\n".to_owned(),
@@ -350,7 +350,7 @@ fn both_programs_say_their_version_and_the_enclave_its_platforms_and_kernels() {
         assert_eq!(refused.stdout, "");
         assert_eq!(
             refused.stderr,
-            "error: anchorhold-enclave takes no arguments but --version\n\n\
+            "error: anchorhold-enclave takes no arguments but --version, or self-check [--json]\n\n\
              hint: start it with `anchorhold operator launch --config FILE`\n"
         );
     }

@@ -160,13 +160,61 @@ manifest_sha256 = "{}"
 [listen]
 api = "127.0.0.1:0"
 metrics = "127.0.0.1:0"
-"#,
+{}"#,
             self.broker_address,
             self.owner["tls_spki_sha256"].as_str().unwrap(),
             self.owner["release_key"].as_str().unwrap(),
             text(&self.path("model.sealed")),
             self.manifest(),
+            self.confine(),
         )
+    }
+
+    /// The settings that this machine takes: what it does not let an enclave do, by the enclave's own `self-check`, taken once for
+    /// all tests of a program and said.
+    fn settings(&self) -> &'static [String] {
+        static TAKEN: OnceLock<Vec<String>> = OnceLock::new();
+        TAKEN.get_or_init(|| {
+            let checked = run(self.programs.enclave, &["self-check", "--json"]).json();
+            let measures = checked["measures"].as_array().expect("measures");
+            let missing = measures.iter().filter(|measure| measure["holds"] == false);
+            let settings = missing.map(|measure| {
+                eprintln!(
+                    "SKIPPED: this machine gives no {} ({}): every enclave here runs with `{} = true`",
+                    measure["measure"], measure["code"], measure["setting"]
+                );
+                measure["setting"].as_str().expect("a setting").to_owned()
+            });
+            settings.collect()
+        })
+    }
+
+    /// The table of them; empty where an enclave can do all.
+    fn confine(&self) -> String {
+        let lines: String = self
+            .settings()
+            .iter()
+            .map(|setting| format!("{setting} = true\n"))
+            .collect();
+        if lines.is_empty() {
+            lines
+        } else {
+            format!("\n[confine]\n{lines}")
+        }
+    }
+
+    /// Every dangerous setting of the working case, as evidence names them.
+    #[must_use]
+    pub fn weakened(&self) -> Vec<String> {
+        let mut all = vec!["dangerously_host_time".to_owned()];
+        all.extend_from_slice(self.settings());
+        all
+    }
+
+    /// The policy's line that accepts them.
+    #[must_use]
+    pub fn accepted(&self) -> String {
+        format!("dangerously_accept_weakened = {:?}\n", self.weakened())
     }
 
     /// Digest of the configuration as it stands now.
@@ -191,8 +239,7 @@ manifest_sha256 = "{}"
 config_sha256 = "{}"
 any_chip_of = ["insecure-simulated"]
 dangerously_accept_simulated = true
-dangerously_accept_weakened = ["dangerously_host_time"]
-
+{}
 [[reference_values]]
 name = "under test"
 platform = "insecure-simulated"
@@ -201,6 +248,7 @@ minimum_tcb = 1
 "#,
             self.manifest(),
             self.config_sha256(),
+            self.accepted(),
             self.measurement(),
         )
     }

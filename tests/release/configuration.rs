@@ -10,6 +10,7 @@ use anchorhold_encoding::{Digest, sha256};
 use anchorhold_models::name::Class;
 use anchorhold_tests::false_broker::{FalseBroker, Lies, own_tls_key};
 use anchorhold_tests::process::Process;
+use anchorhold_tests::testdata::skip;
 use anchorhold_tests::world::{World, free_address, text};
 
 use crate::{demo_world, got_no_key, tiny_world};
@@ -110,9 +111,9 @@ fn a_model_the_key_was_not_sealed_for_is_denied_even_when_the_policy_lists_it() 
 #[test]
 fn a_dangerous_setting_is_denied_unless_the_policy_accepts_it_by_name() {
     let mut world = tiny_world();
-    let line = "dangerously_accept_weakened = [\"dangerously_host_time\"]\n";
-    assert!(world.policy.contains(line));
-    world.policy = world.policy.replace(line, "");
+    let line = world.accepted();
+    assert!(world.policy.contains(&line));
+    world.policy = world.policy.replace(&line, "");
     let mut broker = world.start_broker();
     assert_eq!(denied(&world, &mut broker, &world.config), ["weakened"]);
 }
@@ -123,6 +124,31 @@ fn addresses_that_depend_on_tokens_are_named_and_denied_unless_the_policy_accept
     world.configure(|config| config + "\n[engine]\ndangerously_token_dependent_addresses = true\n");
     let mut broker = world.start_broker();
     assert_eq!(denied(&world, &mut broker, &world.config), ["weakened"]);
+}
+
+#[test]
+fn every_measure_that_is_done_without_is_named_and_denied_unless_the_policy_accepts_it() {
+    for setting in ["landlock", "locked_memory", "seccomp"] {
+        let setting = format!("dangerously_without_{setting}");
+        let mut world = tiny_world();
+        if world.config.contains(&setting) {
+            skip(
+                "every_measure_that_is_done_without_is_named_and_denied_unless_the_policy_accepts_it",
+                &format!("{setting} is what this machine takes, and accepted"),
+            );
+            continue;
+        }
+        world.configure(|config| match config.contains("[confine]") {
+            true => config.replace("[confine]", &format!("[confine]\n{setting} = true")),
+            false => config + &format!("\n[confine]\n{setting} = true\n"),
+        });
+        let mut broker = world.start_broker();
+        assert_eq!(
+            denied(&world, &mut broker, &world.config),
+            ["weakened"],
+            "{setting}"
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod amd;
 mod binaries;
+mod confining;
 mod options;
 mod report;
 mod scene;
@@ -47,6 +48,7 @@ fn play(options: &Options, report: &mut Report) -> Result<(), Failure> {
     if options.tamper == Some(tamper::Tamper::Model) {
         tamper::sealed_model(&scene, report)?;
     }
+    scene.check_machine(report)?;
     scene.configure(report)?;
     if options.tamper == Some(tamper::Tamper::Measurement) {
         tamper::enclave_binary(&mut scene, report)?;

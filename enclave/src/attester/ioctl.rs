@@ -55,7 +55,7 @@ const _: () = assert!(size_of::<SnpCall>() == 32);
 const _: () = assert!(size_of::<TdxCall>() == 1088);
 
 /// `SNP_GET_EXT_REPORT`: `_IOWR('S', 2, struct snp_guest_request_ioctl)`.
-const SNP_GET_EXT_REPORT: Opcode = opcode::read_write::<SnpCall>(b'S', 2);
+pub(crate) const SNP_GET_EXT_REPORT: Opcode = opcode::read_write::<SnpCall>(b'S', 2);
 /// `TDX_CMD_GET_REPORT0`: `_IOWR('T', 1, struct tdx_report_req)`.
 const TDX_CMD_GET_REPORT0: Opcode = opcode::read_write::<TdxCall>(b'T', 1);
 

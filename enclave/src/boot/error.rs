@@ -12,6 +12,7 @@ use anchorhold_models::sealed::UnsealError;
 
 use crate::attester::AttesterError;
 use crate::config::ConfigError;
+use crate::confine::ConfineError;
 use crate::devices::DevicesError;
 use crate::event::Event;
 use crate::rcar::RcarError;
@@ -39,6 +40,8 @@ pub enum BootError {
     Launch(LaunchError),
     /// What the configuration says.
     Config(ConfigError),
+    /// The process cannot confine itself.
+    Confine(ConfineError),
     /// The platform.
     Attester(AttesterError),
     /// No randomness, or no keys.
@@ -70,6 +73,7 @@ impl BootError {
         match self {
             Self::Launch(_) => "launch",
             Self::Config(_) => "config",
+            Self::Confine(_) => "confine",
             Self::Attester(_) | Self::Keys | Self::Tls => "attest",
             Self::Broker(_) => "key",
             Self::Unseal(_) | Self::Load(_) | Self::LeaseEnded => "unseal",
@@ -89,6 +93,7 @@ impl BootError {
             Self::Launch(LaunchError::Unbound) => "config_unbound",
             Self::Launch(LaunchError::OtherConfiguration) => "config_differs",
             Self::Config(error) => error.code(),
+            Self::Confine(error) => error.code(),
             Self::Attester(error) => error.code(),
             Self::Keys => "no_keys",
             Self::Tls => "no_tls",
@@ -118,6 +123,7 @@ impl BootError {
                 "launch again: the configuration changed after it was measured"
             }
             Self::Config(error) => error.hint(),
+            Self::Confine(error) => error.hint(),
             Self::Attester(error) => error.hint(),
             Self::Keys | Self::Tls => "this machine gives no randomness or lacks memory",
             Self::Broker(error) => error.hint(),
@@ -185,6 +191,7 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Confine(error) => error.fmt(f),
             Self::Attester(error) => error.fmt(f),
             Self::Broker(error) => error.fmt(f),
             _ => f.write_str(self.code()),

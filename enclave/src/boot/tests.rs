@@ -96,6 +96,9 @@ fn a_platform_that_this_machine_is_not_stops_the_boot() {
         .replace("\"insecure\"", "\"real\"");
     let locked = locked(&launch(sha256(&[text.as_bytes()]), &text)).ok().unwrap();
     let error = locked
+        .restrict()
+        .ok()
+        .unwrap()
         .attest()
         .err()
         .expect("no machine was launched with this text");
@@ -112,6 +115,9 @@ fn a_platform_that_this_machine_is_not_stops_the_boot() {
 fn attesting_commits_to_what_was_measured() {
     let digest = sha256(&[EXAMPLE.as_bytes()]);
     let attested = locked(&launch(digest, EXAMPLE))
+        .ok()
+        .unwrap()
+        .restrict()
         .ok()
         .unwrap()
         .attest()
@@ -133,7 +139,15 @@ async fn asked(fault: Fault, attempts: u32) -> (Result<(), BootError>, usize) {
     let text = broker.configuration();
     let text = text.replace("[broker]", &format!("[broker]\nattempts = {attempts}"));
     let locked = locked(&launch(sha256(&[text.as_bytes()]), &text)).ok().unwrap();
-    let keyed = locked.attest().ok().unwrap().obtain_key().await;
+    let keyed = locked
+        .restrict()
+        .ok()
+        .unwrap()
+        .attest()
+        .ok()
+        .unwrap()
+        .obtain_key()
+        .await;
     (keyed.map(|_| ()), broker.sessions())
 }
 

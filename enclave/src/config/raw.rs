@@ -21,6 +21,7 @@ use toml::Spanned;
 
 use self::access::{RawAnonymous, RawApiKey};
 use self::traffic::RawTraffic;
+use super::confine::ConfineConfig;
 use super::{BrokerConfig, BrokerUrl, Config, ConfigError, EngineConfig, ListenConfig, ModelConfig};
 use crate::clock::HostTime;
 use crate::devices::DevicesConfig;
@@ -41,6 +42,8 @@ struct RawConfig {
     listen: Option<RawListen>,
     #[serde(default)]
     engine: RawEngine,
+    #[serde(default)]
+    confine: RawConfine,
     devices: Option<RawDevices>,
     #[serde(default)]
     limits: RawLimits,
@@ -92,6 +95,14 @@ struct RawEngine {
     dangerously_token_dependent_addresses: Field<bool>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawConfine {
+    dangerously_without_landlock: Field<bool>,
+    dangerously_without_locked_memory: Field<bool>,
+    dangerously_without_seccomp: Field<bool>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDevices {
@@ -124,7 +135,7 @@ const PLATFORMS: [Platform; 5] = [
 ];
 
 /// Every key there is: an error names one of these or none.
-const KEYS: [&str; 55] = [
+const KEYS: [&str; 59] = [
     "version",
     "algorithm",
     "not_after",
@@ -155,6 +166,10 @@ const KEYS: [&str; 55] = [
     "kernels",
     "quantise",
     "dangerously_token_dependent_addresses",
+    "confine",
+    "dangerously_without_landlock",
+    "dangerously_without_locked_memory",
+    "dangerously_without_seccomp",
     "devices",
     "precision",
     "endorsements",
@@ -269,6 +284,7 @@ impl Reader<'_> {
             model: self.model(raw.model.ok_or(ConfigError::Missing { key: "model" })?, platform)?,
             listen: self.listen(raw.listen.ok_or(ConfigError::Missing { key: "listen" })?)?,
             engine: self.engine(raw.engine)?,
+            confine: confine(&raw.confine),
             devices: raw.devices.map(|raw| self.devices(raw)).transpose()?,
             limits: self.limits(raw.limits)?,
             traffic: self.traffic(raw.traffic)?,
@@ -490,6 +506,15 @@ impl Reader<'_> {
             line: line_of(self.text, field.span().start),
             expected,
         })
+    }
+}
+
+fn confine(raw: &RawConfine) -> ConfineConfig {
+    let set = |field: &Field<bool>| field.as_ref().is_some_and(|field| *field.get_ref());
+    ConfineConfig {
+        without_landlock: set(&raw.dangerously_without_landlock),
+        without_locked_memory: set(&raw.dangerously_without_locked_memory),
+        without_seccomp: set(&raw.dangerously_without_seccomp),
     }
 }
 

@@ -315,6 +315,38 @@ fn traffic_is_shaped_unless_the_configuration_says_dangerously() {
     }
 }
 
+#[test]
+fn each_measure_is_given_up_by_its_own_name_alone() {
+    let settings = [
+        ("dangerously_without_landlock", Weakening::WithoutLandlock),
+        (
+            "dangerously_without_locked_memory",
+            Weakening::WithoutLockedMemory,
+        ),
+        ("dangerously_without_seccomp", Weakening::WithoutSeccomp),
+    ];
+    for (setting, name) in settings {
+        let said = |value: &str| and(&format!("[confine]\n{setting} = {value}"));
+        let set = said("true").unwrap();
+        assert_eq!(set.weakened(), [Weakening::HostTime, name]);
+        assert_eq!(name.name(), setting);
+        let strict = said("false").unwrap();
+        assert_eq!(strict.confine, Config::for_tests().confine);
+        assert_eq!(strict.weakened(), [Weakening::HostTime]);
+        assert_eq!(
+            error(said("1")),
+            ConfigError::WrongType {
+                key: setting,
+                line: 23
+            }
+        );
+    }
+    assert_eq!(
+        error(and("[confine]\nseccomp = false")),
+        ConfigError::UnknownKey { line: 23 }
+    );
+}
+
 /// A `[devices]` that wants one GPU and nothing weaker than the strictest.
 const DEVICES: &str = "[devices]\nendorsements = \"/nowhere/nvidia.json\"\n[devices.nvidia]\ngpus = 1\n\
                        architectures = [\"hopper\"]\nminimum_driver = \"570.86.10\"\n\

@@ -1,11 +1,12 @@
 //! One connection to the broker: HTTP/1.1 over TLS with a pinned key.
 //!
-//! Why apart: not a general client. It goes to one address, follows no redirect, reads no proxy setting and
+//! Why apart: not a general client. It goes to addresses fixed before, follows no redirect, reads no proxy setting and
 //! takes bounded answers.
 //!
 //! # Invariants
 //! Every wait has the configured timeout; every answer has the limits of [`crate::limits`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,22 +55,24 @@ impl Drop for Connection {
 impl Connection {
     pub(super) async fn open(
         url: &BrokerUrl,
+        addresses: &[SocketAddr],
         tls: Arc<rustls::ClientConfig>,
         limit: Duration,
     ) -> Result<Self, RcarError> {
-        timeout(limit, Self::connect(url, tls, limit))
+        timeout(limit, Self::connect(url, addresses, tls, limit))
             .await
             .map_err(|_| RcarError::Unreachable)?
     }
 
     async fn connect(
         url: &BrokerUrl,
+        addresses: &[SocketAddr],
         tls: Arc<rustls::ClientConfig>,
         timeout: Duration,
     ) -> Result<Self, RcarError> {
         // The name is only sent, as SNI; what is believed is the pinned key.
         let name = ServerName::try_from(url.host.clone()).map_err(|_| RcarError::Unreachable)?;
-        let tcp = TcpStream::connect((url.host.as_str(), url.port))
+        let tcp = TcpStream::connect(addresses)
             .await
             .map_err(|_| RcarError::Unreachable)?;
         let stream = TlsConnector::from(tls)

@@ -17,6 +17,8 @@ fn client(broker: &Broker) -> BrokerClient {
 
 fn client_of(text: &str) -> BrokerClient {
     let config = Arc::new(Config::parse(text.as_bytes()).unwrap());
+    let url = &config.broker.url;
+    let addresses = vec![(url.host.parse::<std::net::IpAddr>().unwrap(), url.port).into()];
     let clock = Arc::new(Clock::for_tests());
     let config_sha256 = anchorhold_encoding::sha256(&[text.as_bytes()]);
     let tls = ServerKey::generate().unwrap();
@@ -27,7 +29,7 @@ fn client_of(text: &str) -> BrokerClient {
     let attester = Arc::new(Attester::new(config.platform, &launch).unwrap());
     let confirmed = attester.confirm(text.as_bytes()).unwrap();
     let identity = Arc::new(Identity::create(&config, &confirmed, &tls).unwrap());
-    BrokerClient::new(config, text.to_owned(), identity, attester, clock).unwrap()
+    BrokerClient::new(config, addresses, text.to_owned(), identity, attester, clock).unwrap()
 }
 
 async fn fails(fault: Fault) -> RcarError {

@@ -99,6 +99,18 @@ fn seal(folder: &Path, key: &ModelKey) -> Digest<32> {
         .manifest_sha256
 }
 
+/// The whole life, as `main` has it.
+async fn from_start(
+    input: Vec<u8>,
+    shutdown: impl Future<Output = ()>,
+    listening: impl FnOnce(Listening),
+) -> RunOutcome {
+    match super::start(std::io::Cursor::new(input)) {
+        Ok(restricted) => run(restricted, shutdown, listening).await,
+        Err(outcome) => outcome,
+    }
+}
+
 async fn start(world: World) -> Started {
     let folder = tempfile::tempdir().unwrap();
     let key = ModelKey::generate();
@@ -128,7 +140,7 @@ async fn start(world: World) -> Started {
             pending::<()>().await;
         }
     };
-    let life = tokio::spawn(run(std::io::Cursor::new(input), shutdown, |addresses| {
+    let life = tokio::spawn(from_start(input, shutdown, |addresses| {
         let _ = announce.send(addresses);
     }));
     Started {

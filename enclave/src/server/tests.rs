@@ -48,16 +48,14 @@ async fn start(change: impl FnOnce(&mut Limits)) -> Running {
     change(&mut limits);
     let key = ServerKey::generate().unwrap();
     let lifecycle = Lifecycle::new();
-    let address = "127.0.0.1:0".parse().unwrap();
+    let address = Bound::to("127.0.0.1:0".parse().unwrap()).unwrap();
     let tls = server_config(&key, None).unwrap();
-    let server = Server::tls(address, tls, app, limits, lifecycle.clone())
-        .await
-        .unwrap();
+    let server = Server::tls(address, tls, app, limits, lifecycle.clone()).unwrap();
     Running {
         address: server.address().unwrap(),
         client: pinned_client_config(key.spki_sha256()).unwrap(),
         lifecycle,
-        task: tokio::spawn(server.serve()),
+        task: tokio::spawn(server.serve(Confined::for_tests())),
     }
 }
 

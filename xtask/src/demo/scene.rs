@@ -38,6 +38,8 @@ pub(crate) struct Scene {
     owner: Value,
     sealed: Value,
     measured: Value,
+    /// `dangerously_` settings that this machine takes.
+    pub(super) settings: Vec<String>,
     broker_address: String,
     pub(crate) enclave_address: String,
     /// SEV-SNP under a fake authority, in place of the simulated platform.
@@ -52,6 +54,7 @@ impl Scene {
             owner: Value::Null,
             sealed: Value::Null,
             measured: Value::Null,
+            settings: Vec::new(),
             broker_address: String::new(),
             enclave_address: String::new(),
             snp_fake,
@@ -117,6 +120,12 @@ impl Scene {
 
     pub(crate) fn configure(&mut self, report: &mut Report) -> Result<(), Failure> {
         let started = Instant::now();
+        let (mut confine, mut accepted) = (String::new(), vec!["dangerously_host_time"]);
+        for setting in &self.settings {
+            let table = if confine.is_empty() { "\n[confine]\n" } else { "" };
+            confine += &format!("{table}{setting} = true\n");
+            accepted.push(setting);
+        }
         self.broker_address = format!("127.0.0.1:{}", free_port()?);
         let not_after = unix_now()? + 24 * 3600;
         let manifest = field(&self.sealed, "manifest_sha256");
@@ -143,7 +152,7 @@ manifest_sha256 = "{manifest}"
 
 [listen]
 api = "127.0.0.1:0"
-"#,
+{confine}"#,
             self.broker_address,
             field(&self.owner, "tls_spki_sha256"),
             field(&self.owner, "release_key"),
@@ -174,7 +183,7 @@ api = "127.0.0.1:0"
             r#"version = 1
 manifest_sha256 = "{manifest}"
 config_sha256 = "{}"
-{keys}dangerously_accept_weakened = ["dangerously_host_time"]
+{keys}dangerously_accept_weakened = {accepted:?}
 
 [[reference_values]]
 name = "the enclave built a moment ago"
@@ -510,7 +519,7 @@ fn free_port() -> Result<u16, Failure> {
     Ok(address.port())
 }
 
-fn field(value: &Value, name: &str) -> String {
+pub(super) fn field(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

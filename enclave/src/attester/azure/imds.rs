@@ -25,7 +25,9 @@ use tokio::net::TcpStream;
 use super::super::error::Fault;
 use crate::limits;
 
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
+/// Where Azure's hosts answer their guests.
+pub(crate) const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 const PATH: &str = "/acc/tdquote";
 
 /// What makes quotes of TDREPORTs.
