@@ -10,10 +10,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anchorhold_models::{
-    ChatMessage, Class, Decoder, Expected, LoadOptions, Model, ModelKey, Role, SamplingParams, SealOptions,
-    SealedModel, Step, seal_dir,
-};
+use anchorhold_models::{ChatMessage, Decoder, Model, Role, SamplingParams, Step};
+use anchorhold_tests::loaded::load;
 use anchorhold_tests::testdata::{find, folder, skip};
 use anchorhold_tests::world::World;
 use base64::Engine as _;
@@ -197,31 +195,6 @@ fn held_out(test: &str) -> Option<Vec<Question>> {
         messages: case["messages"].clone(),
     };
     Some(list.into_iter().map(question).collect())
-}
-
-/// Sealed, unsealed and loaded as the enclave does it.
-fn load(folder: &Path) -> Model {
-    let place = tempfile::tempdir().unwrap();
-    let sealed = place.path().join("model.sealed");
-    let key = ModelKey::generate();
-    let options = SealOptions {
-        key_id: "demo".parse().unwrap(),
-        class: Class::Insecure,
-        name: "demo".parse().unwrap(),
-        private_name: false,
-    };
-    let summary = seal_dir(folder, &sealed, &key, &options, &()).unwrap();
-    let expected = Expected {
-        key_id: options.key_id,
-        class: options.class,
-        manifest_sha256: summary.manifest_sha256,
-        max_plaintext: 1 << 30,
-    };
-    let unsealed = SealedModel::open(&sealed)
-        .unwrap()
-        .unseal(key, &expected, &())
-        .unwrap();
-    Model::load(unsealed, LoadOptions::default(), &()).unwrap()
 }
 
 fn greedy(decoder: &Decoder, messages: &Value) -> String {

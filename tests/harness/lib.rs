@@ -11,6 +11,7 @@
 
 pub mod false_broker;
 pub mod guest;
+pub mod loaded;
 pub mod observer;
 pub mod process;
 pub mod relay;

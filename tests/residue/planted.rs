@@ -6,10 +6,8 @@ use std::path::Path;
 
 use anchorhold::operator::scan::{Canaries, Canary};
 use anchorhold_encoding::sha256;
-use anchorhold_models::key::ModelKey;
-use anchorhold_models::name::Class;
-use anchorhold_models::sealed::{Expected, SealOptions, SealedModel, seal_dir};
-use anchorhold_models::{LoadOptions, Model};
+use anchorhold_models::Model;
+use anchorhold_tests::loaded::load;
 use serde_json::json;
 
 /// Texts that nobody has ever written before, and what becomes of them.
@@ -113,31 +111,6 @@ impl Planted {
     pub(crate) fn canaries(&self) -> &Canaries {
         self.written.as_ref().expect("all is planted")
     }
-}
-
-/// Sealed, unsealed and loaded as the enclave does it.
-fn load(folder: &Path) -> Model {
-    let place = tempfile::tempdir().unwrap();
-    let sealed = place.path().join("model.sealed");
-    let key = ModelKey::generate();
-    let options = SealOptions {
-        key_id: "demo".parse().unwrap(),
-        class: Class::Insecure,
-        name: "demo".parse().unwrap(),
-        private_name: false,
-    };
-    let summary = seal_dir(folder, &sealed, &key, &options, &()).unwrap();
-    let expected = Expected {
-        key_id: options.key_id,
-        class: options.class,
-        manifest_sha256: summary.manifest_sha256,
-        max_plaintext: 1 << 30,
-    };
-    let unsealed = SealedModel::open(&sealed)
-        .unwrap()
-        .unseal(key, &expected, &())
-        .unwrap();
-    Model::load(unsealed, LoadOptions::default(), &()).unwrap()
 }
 
 /// An encoder of random weights that every clone has, with a tokenizer that knows letters and digits.
